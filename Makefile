@@ -1,0 +1,106 @@
+# Everything here works on a fresh Debian machine with python3 (3.11 or newer), python3-venv
+# and make; `make test` also wants g++ and python3-dev, for compiled mode.
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?=
+TORCH_INDEX ?=
+BENCH_ARGS ?=
+TEST_ARGS ?=
+
+PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
+# Where `make lint-types` installs the package as a user gets it.
+PLAIN = $(VENV)/plain
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help bench test test-slow lint lint-style lint-types format install install-dev docs clean FORCE
+
+help: ## list the targets and variables
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r target text; do \
+	    printf '  make %-12s %s\n' "$$target" "$$text"; done
+	@printf '%s\n' '' 'Variables:' \
+	    '  TORCH=2.9.1       another torch than the one in constraints.txt' \
+	    '  TORCH_INDEX=URL   where torch comes from (CPU: https://download.pytorch.org/whl/cpu)' \
+	    '  PYTHON=python3.12 the interpreter that .venv is made with' \
+	    '  BENCH_ARGS=...    more arguments for pytest --benchmark, such as "-k matmul"' \
+	    '  TEST_ARGS=...     more arguments for pytest'
+
+bench: $(VENV)/.runtime ## measure this machine and print the table
+	$(VENV)/bin/trnbench ceiling --if-missing
+	$(VENV)/bin/pytest --benchmark --ignore-glob='tests/*' $(BENCH_ARGS)
+
+test: $(VENV)/.dev ## run the tests, without those marked slow
+	@command -v g++ > /dev/null || echo 'make test: no g++ found; tests of compiled mode need g++ and python3-dev' >&2
+	$(VENV)/bin/pytest $(TEST_ARGS)
+
+test-slow: $(VENV)/.dev ## run only the tests marked slow
+	$(VENV)/bin/pytest -m slow $(TEST_ARGS)
+
+lint: lint-style lint-types ## ruff, and mypy --strict on the package as it is installed
+
+lint-style: $(VENV)/.dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+# An editable installation in a folder of any name would hide the package from mypy.
+lint-types: $(VENV)/.dev
+	rm -rf $(PLAIN)
+	$(VENV)/bin/python -m build --no-isolation --outdir $(PLAIN)/dist . > $(VENV)/build.log 2>&1 || \
+	    { cat $(VENV)/build.log; exit 1; }
+	$(PIP) install --quiet --no-deps --no-index --target $(PLAIN)/site $(PLAIN)/dist/*.whl
+	cd $(PLAIN)/site && MYPYPATH=. $(CURDIR)/$(VENV)/bin/mypy --strict \
+	    --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache \
+	    -p trnbench.bench -p trnbench.models -p trnbench.backends -p trnbench.results \
+	    -p trnbench.specs
+
+format: $(VENV)/.dev ## let ruff rewrite what it can
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+docs: $(VENV)/.runtime ## write docs/records.md anew from the record types
+	$(VENV)/bin/python -m trnbench.results.schema > docs/records.md
+
+install: $(VENV)/.runtime ## make .venv with what `make bench` needs
+	@$(VENV)/bin/trnbench --version
+
+install-dev: $(VENV)/.dev ## make .venv with what `make test` needs too
+	@$(VENV)/bin/trnbench --version
+
+clean: ## remove .venv, caches and build products; measured runs stay
+	rm -rf $(VENV) build dist trnbench.egg-info .mypy_cache .ruff_cache .pytest_cache .benchmarks .coverage
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo 'trnbench needs Python 3.11 or newer; this is' "$$($(PYTHON) --version 2>&1)" '(choose one with PYTHON=python3.12)' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	    { echo 'could not make a virtual environment; on Debian: apt install python3-venv' >&2; exit 1; }
+	@touch $@
+
+# Rewritten only when the variables differ from those of the last installation.
+$(VENV)/.wanted: FORCE | $(VENV)/.created
+	@printf 'TORCH=%s TORCH_INDEX=%s\n' '$(TORCH)' '$(TORCH_INDEX)' > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(VENV)/constraints.txt: constraints.txt $(VENV)/.wanted
+	@sed '$(if $(TORCH),s/^torch==.*/torch==$(TORCH)/)' $< > $@
+
+# torch, and nothing else, comes from TORCH_INDEX. pip takes an installed 2.13.0 of any build for
+# the one that was asked for, hence the force where the variables or the constraints are new.
+define install
+	$(if $(TORCH_INDEX),$(PIP) install --no-deps --index-url $(TORCH_INDEX) \
+	    $(if $(filter $(VENV)/constraints.txt,$?),--force-reinstall) \
+	    --constraint $(VENV)/constraints.txt torch)
+	$(PIP) install --constraint $(VENV)/constraints.txt --editable '$(1)'
+endef
+
+$(VENV)/.runtime: pyproject.toml $(VENV)/constraints.txt
+	$(call install,.)
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/constraints.txt
+	$(call install,.[dev])
+	@touch $(VENV)/.runtime $@
+
+FORCE:
