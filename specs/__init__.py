@@ -1,0 +1,1 @@
+"""Facts about silicon with their sources, and pure arithmetic on them."""

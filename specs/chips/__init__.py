@@ -1,0 +1,1 @@
+"""The catalog's data: one TOML file a chip."""

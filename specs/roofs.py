@@ -1,0 +1,206 @@
+"""Roofs from what is known: a chip of the catalog, a CPU's peaks, an attained ceiling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from .attained import AttainedCeiling
+from .catalog import Chip
+from .figure import Figure
+from .processor import Peak
+from .roofline import Engine, Level, Rate, Roof
+from .silicon import cores_of_share, part_of
+from .units import words_of_rate, words_of_size
+
+_NOT_MEASURED = Rate(None, reason="an attained ceiling measures matmul and bandwidth only")
+
+
+def roof_of_chip(
+    chip: Chip, share: float, dtype: str, ceiling: Literal["datasheet", "engine"]
+) -> Roof | None:
+    """The roof of one torch device that is ``share`` of ``chip``, computing in ``dtype``.
+
+    "datasheet": the published dense peak and memory bandwidth. "engine": the tensor engines of
+    the device's cores, and memory as far as the DMA engines can carry it; None where the
+    catalog has no engine figures for the chip.
+    """
+    if ceiling == "engine":
+        if not chip.tensor_engine_per_core or cores_of_share(chip, share) is None:
+            return None
+        tensor, bandwidth = _tensor_by_core(chip, share, dtype), _carried(chip, share)
+    else:
+        tensor, bandwidth = _tensor_by_chip(chip, share, dtype), _published(chip, share)
+    caches, retained = _on_chip(chip, share)
+    return Roof(
+        ceiling=ceiling,
+        engines={
+            "tensor": tensor,
+            "vector": _by_core(chip, share, dtype, "vector"),
+            "scalar": _by_core(chip, share, dtype, "scalar"),
+        },
+        memory=(*caches, bandwidth),
+        retained_bytes=retained,
+    )
+
+
+def roof_of_cpu(peaks: Mapping[str, Peak], dtype: str) -> Roof:
+    """The derived roof of a CPU. Its memory is unknown: what is behind a virtual machine's
+    DRAM can't be known, and no source gives the bandwidth of caches."""
+    return Roof(
+        ceiling="derived",
+        engines={
+            "tensor": _of_peak(peaks, dtype),
+            "vector": _of_peak(peaks, f"vector_{dtype}"),
+            "scalar": Rate(None, reason="no published rate of transcendental functions"),
+        },
+        memory=(
+            Level(
+                "DRAM",
+                None,
+                None,
+                reason="the peak of a machine's DRAM can't be read, least of all in a "
+                "virtual machine",
+            ),
+        ),
+    )
+
+
+def roof_of_attained(ceiling: AttainedCeiling, dtype: str) -> Roof:
+    """The attained roof: best matmul of the dtype, bandwidth by working set, dispatch.
+
+    Each measured working set is a level, so that a case is held against the nearest measured
+    set that is at least as large: the device really did carry that much at that rate. The last
+    set measured inside a cache stands for the rest of that cache. A level is never slower than
+    a larger one, since a smaller set can't take longer.
+    """
+    best = ceiling.matmul.get(dtype)
+    if best is None:
+        tensor = Rate(None, reason=f"no {dtype} matmul in ceiling {ceiling.id}")
+    else:
+        shape = "x".join(map(str, best.shape))
+        words = f"{words_of_rate(best.flops_per_s, 'FLOP/s')} reached by {dtype} matmul {shape}"
+        tensor = Rate(best.flops_per_s, words)
+    return Roof(
+        ceiling="attained",
+        engines={"tensor": tensor, "vector": _NOT_MEASURED, "scalar": _NOT_MEASURED},
+        memory=_measured_levels(ceiling),
+        # What the host pays for an isolated call; on a device with a queue it is hidden behind
+        # the calls before, and is no part of a sustained call's floor.
+        fixed_s=(ceiling.dispatch_s or 0.0) if ceiling.backend == "cpu" else 0.0,
+    )
+
+
+def _measured_levels(ceiling: AttainedCeiling) -> tuple[Level, ...]:
+    points = [(point.working_set_bytes, *point.best) for point in ceiling.bandwidth if point.best]
+    caches = sorted(ceiling.caches, key=lambda cache: cache.bytes)
+    holders = [next((c for c in caches if size <= c.bytes), None) for size, _, _ in points]
+    if not points or holders[-1] is not None:
+        reason = f"ceiling {ceiling.id} has no bandwidth of so large a working set"
+        beyond = [Level(ceiling.memory, None, None, reason=reason)]
+    else:
+        beyond = []
+    levels: list[Level] = []
+    fastest, kind = 0.0, ""
+    for i in reversed(range(len(points))):
+        size, rate, way = points[i]
+        if rate > fastest:
+            fastest, kind = rate, f"{way} of {words_of_size(size)}"
+        cache = holders[i]
+        name = ceiling.memory if cache is None else cache.name
+        capacity: float | None = size
+        if i + 1 == len(points) or holders[i + 1] != cache:  # the largest set in this level
+            capacity = None if cache is None else cache.bytes
+        words = f"{words_of_rate(fastest, 'B/s')} reached by {kind} ({name})"
+        levels.append(Level(name, capacity, fastest, words))
+    return (*reversed(levels), *beyond)
+
+
+def _of_peak(peaks: Mapping[str, Peak], key: str) -> Rate:
+    peak = peaks.get(key)
+    if peak is None:
+        return Rate(None, reason=f"no peak is known for {key.replace('_', ' ')}")
+    return Rate(peak.flops_per_s, peak.steps, peak.reason)
+
+
+def _tensor_by_chip(chip: Chip, share: float, dtype: str) -> Rate:
+    figure = chip.peak_dense.get(dtype)
+    if figure is None:
+        return Rate(None, reason=f"the catalog has no dense {dtype} peak for {chip.id}")
+    rate = part_of(figure, share)
+    return Rate(rate, _words(f"{figure.words} dense {dtype}", share, words_of_rate(rate, "FLOP/s")))
+
+
+def _tensor_by_core(chip: Chip, share: float, dtype: str) -> Rate:
+    figure = chip.tensor_engine_per_core.get(dtype)
+    if figure is None:
+        return Rate(None, reason=f"the catalog has no {dtype} tensor engine rate for {chip.id}")
+    return _times_cores(chip, share, figure, f"{dtype} tensor engine")
+
+
+def _by_core(chip: Chip, share: float, dtype: str, engine: Engine) -> Rate:
+    figure = chip.figure("engines", f"{engine}_fp32_per_core")
+    if figure is None:
+        return Rate(None, reason=f"the catalog has no {engine} engine rate for {chip.id}")
+    if dtype != "fp32":
+        # Narrow types run up to four times as fast in some modes: the fp32 figure would be no
+        # upper bound.
+        return Rate(None, reason=f"the {engine} engine's rate is published for fp32 only")
+    return _times_cores(chip, share, figure, f"fp32 {engine} engine")
+
+
+def _times_cores(chip: Chip, share: float, figure: Figure, what: str) -> Rate:
+    cores = cores_of_share(chip, share)
+    if cores is None:
+        return Rate(None, reason=f"share {share:g} isn't a whole number of {chip.id}'s cores")
+    rate = figure.si * cores
+    total = words_of_rate(rate, "FLOP/s")
+    return Rate(rate, f"{figure.words} {what} a core x {cores} cores = {total}")
+
+
+def _published(chip: Chip, share: float) -> Level:
+    bandwidth, capacity = chip.figure("memory", "bandwidth"), chip.figure("memory", "capacity")
+    kind = "" if capacity is None else capacity.kind
+    name = next((known for known in ("HBM", "GDDR") if known in kind), "DRAM")
+    if bandwidth is None:
+        return Level(name, None, None, reason=f"the catalog has no bandwidth for {chip.id}")
+    rate = part_of(bandwidth, share)
+    words = _words(f"{bandwidth.words} {name}", share, words_of_rate(rate, "B/s"))
+    return Level(name, None, rate, words)
+
+
+def _carried(chip: Chip, share: float) -> Level:
+    """Main memory as the DMA engines of the device's cores can reach it."""
+    memory = _published(chip, share)
+    figure, cores = chip.figure("dma", "per_core"), cores_of_share(chip, share)
+    if figure is None or cores is None or memory.bytes_per_s is None:
+        return memory
+    rate = figure.si * cores
+    if rate >= memory.bytes_per_s:
+        return memory
+    words = f"{figure.words} DMA a core x {cores} cores = {words_of_rate(rate, 'B/s')}"
+    return Level(memory.name, None, rate, words)
+
+
+def _on_chip(chip: Chip, share: float) -> tuple[tuple[Level, ...], float | None]:
+    """Caches, whose bandwidth isn't published, and what may stay on the chip between calls.
+
+    A cache may hold a working set from call to call; the scratch memory of a NeuronCore is
+    filled by each call, so it is no level, but a compiler may keep a part in it.
+    """
+    scratch, cores = chip.figure("onchip", "sbuf_per_core"), cores_of_share(chip, share)
+    if scratch is not None and cores is not None:
+        return (), scratch.si * cores
+    levels = []
+    for key, name in (("l2", "L2"), ("infinity_cache", "Infinity Cache")):
+        figure = chip.figure("onchip", key)
+        if figure is not None:
+            reason = f"the catalog has no bandwidth for the {figure.words} {name} of {chip.id}"
+            levels.append(Level(name, part_of(figure, share), None, reason=reason))
+    if not levels:
+        return (), None
+    return tuple(levels), sum(level.capacity_bytes or 0.0 for level in levels)
+
+
+def _words(figure: str, share: float, total: str) -> str:
+    return figure if share == 1 else f"{figure} x {share:g} of the chip = {total}"
