@@ -1,0 +1,1 @@
+"""Configurations and cost formulas of the workload families, without torch."""
