@@ -1,0 +1,1 @@
+"""Device stacks: what can run here, and how to place, compile, synchronise and time."""
