@@ -1,0 +1,90 @@
+"""Finding a stored run by what a person calls it: a file, a folder, a run id or a label."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from .lines import StoreError, parse_line
+from .store import JOURNAL_SUFFIX, RECORDS_SUFFIX, RunFile, StoredRun, read_journal, read_records
+
+DEFAULT_FOLDER = Path("results") / "runs"
+
+
+def read_run(name: str | Path = "", folder: Path = DEFAULT_FOLDER) -> StoredRun:
+    """The records of one run.
+
+    ``name`` is a file, or a folder (its newest run), or the id or the beginning of the id of a
+    run in ``folder``, or a label (the newest run there that has it); "" is the newest run in
+    ``folder``. An unfinished run gives the records that it has so far, and a notice.
+
+    Raises ``StoreError`` naming what there is, and ``RecordError`` for a file that is broken.
+    """
+    path = find_records(name, folder)
+    run = read_records(path)
+    notices = list(run.notices)
+    file = RunFile(path.stem, path.parent)
+    if file.journal_path.exists():
+        cases = len(read_journal(file.journal_path).header.cases)
+        notices.append(
+            f"run {file.run} is unfinished: {len(run.records)} of {cases} cases have a record; "
+            f"go on with --bench-resume {file.run}"
+        )
+    elif not run.records:
+        said = f" ({'; '.join(notices)})" if notices else ""
+        raise StoreError(f"{path} holds no record{said}; give the file of a run that has some")
+    return StoredRun(path, run.records, tuple(notices))
+
+
+def stored_runs(folder: Path) -> list[Path]:
+    """The files of records in a folder, oldest first."""
+    return sorted(folder.glob(f"*{RECORDS_SUFFIX}"))
+
+
+def find_records(name: str | Path, folder: Path = DEFAULT_FOLDER) -> Path:
+    """The file of records that ``name`` means: see :func:`read_run`."""
+    name = str(name)
+    path = Path(name) if name else folder
+    if path.suffix == JOURNAL_SUFFIX:
+        path = path.with_suffix(RECORDS_SUFFIX)
+    if path.is_file():
+        return path
+    if path.is_dir():
+        runs = stored_runs(path)
+        if not runs:
+            raise StoreError(f"no runs in {path}; make one with: pytest --benchmark")
+        return runs[-1]
+    runs = stored_runs(folder)
+    matches = [run for run in runs if run.stem.startswith(name)]
+    exact = [run for run in matches if run.stem == name]
+    if exact or len(matches) == 1:
+        return (exact or matches)[0]
+    if matches:
+        raise StoreError(f"'{name}' begins several runs: {', '.join(run.stem for run in matches)}")
+    labels = {label: run for run in runs if (label := _label(run))}
+    if name in labels:
+        return labels[name]
+    raise StoreError(_unknown(name, folder, [run.stem for run in runs], list(labels)))
+
+
+def _label(path: Path) -> str:
+    """The label of a run, from its first record; "" where it has none."""
+    with path.open("rb") as stream:
+        row = parse_line(stream.readline())
+    return str(row.get("label", "")) if row is not None else ""
+
+
+def _unknown(name: str, folder: Path, runs: list[str], labels: list[str]) -> str:
+    if not runs:
+        return (
+            f"no file or folder '{name}', and no runs in {folder}; make one with: "
+            "pytest --benchmark, or give the path of a .jsonl file"
+        )
+    known = f"runs in {folder}: {', '.join(runs[-5:])}"
+    if len(runs) > 5:
+        known += f" and {len(runs) - 5} older"
+    if labels:
+        known += f"; labels: {', '.join(labels[-5:])}"
+    close = difflib.get_close_matches(name, [*runs, *labels], n=1)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    return f"no file, folder, run or label '{name}'; {known}.{hint}"

@@ -1,0 +1,340 @@
+"""One record: the outcome of one case in one run. Plain data, immutable, versioned.
+
+Schema history, newest first:
+
+1. First schema.
+
+Every time is in the unit that its name ends in; ``_ns`` values are integers as stamped, and
+``_s`` values are per call. Nothing here identifies a person or a machine: see ``environment``.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+Fact = str | int | float | bool | None
+
+
+class Status(StrEnum):
+    """How a case ended. Everything but OK is a typed reason, stored and shown like a result."""
+
+    OK = "OK"
+    UNSUPPORTED = "UNSUPPORTED"
+    SKIPPED = "SKIPPED"
+    NOT_STEADY = "NOT_STEADY"
+    BUSY_DEVICE = "BUSY_DEVICE"
+    FALLBACK_TO_CPU = "FALLBACK_TO_CPU"
+    RECOMPILED = "RECOMPILED"
+    ABOVE_ROOF = "ABOVE_ROOF"
+    NUMERIC_MISMATCH = "NUMERIC_MISMATCH"
+    BUILD_ERROR = "BUILD_ERROR"
+    COMPILE_ERROR = "COMPILE_ERROR"
+    RUNTIME_ERROR = "RUNTIME_ERROR"
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    TIMEOUT = "TIMEOUT"
+    CRASHED = "CRASHED"
+
+
+#: The worst wins when the processes of one case end differently: later is worse.
+SEVERITY: tuple[Status, ...] = tuple(Status)
+
+#: A case that ends so is no failure of a run.
+ACCEPTED: frozenset[Status] = frozenset({Status.OK, Status.UNSUPPORTED, Status.SKIPPED})
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class CaseKey(_Data):
+    """The typed columns on which runs are aligned."""
+
+    workload: str
+    """Name of the family: "matmul"."""
+    configuration: str
+    """Name of the set of parameters within the family: "square-512"."""
+    params: dict[str, int | float | bool | str]
+    """The parameters themselves; runs are aligned on these, not on names."""
+    phase: str
+    """"forward" or "training"."""
+    dtype: str
+    """The dtype that was asked for."""
+    mode: str
+    """"eager", "compiled" or "lazy"."""
+    backend: str
+    devices: int = 1
+    """Torch devices that the case runs on."""
+
+
+class Failure(_Data):
+    """What went wrong, in words, and what to do about it."""
+
+    message: str
+    """What was given and what was wanted."""
+    mend: str = ""
+    """What to do."""
+    kind: str = ""
+    """Exception class, signal name, or the limit that was passed."""
+
+
+class Samples(_Data):
+    """Raw timed samples of one process in one regime. Lists are parallel, one entry a sample."""
+
+    calls: Annotated[int, Field(ge=1)]
+    """Calls in each sample; the stamps are totals over them."""
+    wall_ns: list[int]
+    """Wall time."""
+    cpu_ns: list[int]
+    """CPU time of the process."""
+    device_ns: list[float] | None = None
+    """The device's own clock; None where it has none."""
+    involuntary_switches: list[int]
+    """Times that the system took the CPU away."""
+
+
+class QueueFit(_Data):
+    """Wall time over the number of calls queued before one synchronisation."""
+
+    calls: list[int]
+    """Queue lengths."""
+    wall_ns: list[int]
+    """Wall time of each, one synchronisation at the end."""
+    fixed_cost_ns: float
+    """Intercept: dispatch, launch gap and synchronisation, paid once."""
+    slope_ns: float
+    """Cost of one more call."""
+
+
+class NumericError(_Data):
+    """Largest difference from the float64 reference, relative to the largest reference value."""
+
+    error: float | None
+    """None where the output holds NaN or infinity which the reference does not."""
+    bound: float
+    """The largest error at which the output still counts as right."""
+    reference: str
+    """What the output was compared with."""
+    note: str = ""
+
+
+class ProcessOutcome(_Data):
+    """What one worker process found out about one case."""
+
+    process: int
+    """Number of the process in the run, from 0."""
+    position: int
+    """Place of the case in this process's own random order."""
+    status: Status
+    failure: Failure | None = None
+    duration_s: float
+    """Everything together: build, numerics, warm-up, samples."""
+    first_call_ns: int | None = None
+    """The first call, which pays for compilation and allocation."""
+    compile_ns: int | None = None
+    """First call less the median later call, where the mode compiles; None elsewhere."""
+    graphs_compiled: int | None = None
+    """Graphs that the compiler made; None where they can't be counted."""
+    cache_state: str | None = None
+    """Whether compiled code was found in a cache; None where there is none."""
+    warmup_calls: int = 0
+    """Calls before the first sample; none of them is a sample."""
+    warmup_ns: list[int] = []
+    """Wall time of the warm-up's samples."""
+    sustained: Samples | None = None
+    """Calls queued back to back, one synchronisation a sample."""
+    isolated: Samples | None = None
+    """Calls that are each synchronised before the next starts."""
+    fit: QueueFit | None = None
+    numeric: NumericError | None = None
+    executed_dtype: str | None = None
+    """The dtype that the device computed in (TF32 for fp32, auto-cast)."""
+    peak_memory_bytes: int | None = None
+    peak_memory_note: str = ""
+    """How the peak was read, or why it is not known."""
+    clock_hz: float | None = None
+    """Clock of the processor, measured beside the case."""
+    health: dict[str, Fact] = {}
+    """Clocks, throttle reasons and temperature, as far as they can be read."""
+    flags: list[str] = []
+
+
+class Estimate(_Data):
+    """A figure over processes with its 95 % interval (None with one process)."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class Summary(_Data):
+    """Estimates over the processes that measured, per call, in seconds.
+
+    ``isolated`` and ``sustained``: geometric mean of the processes' medians with a t-interval
+    on the log scale; None where that regime was not measured (a published figure is of one).
+    ``fixed_cost`` and ``slope`` (of the queue fit): arithmetic means, since an intercept may be
+    zero. ``min_s`` and the quantiles are of all isolated samples; None where there are too few.
+    ``rank_intervals_s`` holds a 95 % interval by rank for each quantile given: "p95": (low, high).
+    ``throughput`` has its unit beside it (SI base units: FLOP/s, B/s, tokens/s); higher is
+    better, and comes from the sustained regime.
+    """
+
+    processes: int
+    """How many processes measured."""
+    isolated: Estimate | None = None
+    sustained: Estimate | None = None
+    fixed_cost: Estimate | None = None
+    slope: Estimate | None = None
+    min_s: float | None = None
+    p20_s: float | None = None
+    p95_s: float | None = None
+    p99_s: float | None = None
+    rank_intervals_s: dict[str, tuple[float, float]] = {}
+    throughput: float | None = None
+    throughput_unit: str | None = None
+
+
+class CostData(_Data):
+    """The case's cost by formula: see ``trnbench.specs.cost.Cost``."""
+
+    flops: int
+    """Algorithmic work of the matrix engine; a multiply-add is two, causal attention half."""
+    flops_counted: int | None
+    """The same as `FlopCounterMode` counts it; None with `uncounted_reason`."""
+    bytes_moved: int
+    """Bytes between chip and memory if nothing stays on the chip between operators."""
+    bytes_useful: int
+    """The part of them that the caller asked for."""
+    working_set_bytes: int
+    """Distinct bytes that one call touches."""
+    items: int
+    """The workload's own unit of work in one call, in `item_unit`."""
+    item_unit: str
+    headline: str
+    """What is shown as throughput: "flops", "bytes" or "items"."""
+    convention: str
+    """What the formulas include and leave out."""
+    source: str
+    """Where the formulas come from."""
+    vector_flops: int = 0
+    """Elementwise and reduction arithmetic."""
+    scalar_flops: int = 0
+    """Transcendental function evaluations."""
+    collective_bytes: int = 0
+    """Bytes over the links between devices."""
+    uncounted_reason: str | None = None
+
+
+class RoofData(_Data):
+    """The case held against one ceiling.
+
+    ``fraction`` is floor time over measured time (sustained): 1 is the ceiling.
+    ``fraction`` and ``floor_s`` are None with ``reason`` where the roof is unknown.
+    """
+
+    ceiling: Literal["datasheet", "engine", "derived", "attained"]
+    """Which ceiling: only "attained" never makes a case ABOVE_ROOF."""
+    floor_s: float | None
+    """The least time for one call at this ceiling."""
+    bound: str | None
+    """What binds: an engine ("tensor", "vector", "scalar"), a memory level ("DRAM", "HBM",
+    "L2"), "fabric", or "dispatch"."""
+    fraction: float | None
+    denominator: str
+    """The figure divided by, in words: "2 cores x 64 FLOP/cycle x 3.31 GHz = 424 GFLOP/s"."""
+    reason: str = ""
+    """Why the roof is unknown."""
+
+
+class Device(_Data):
+    """The device that answered: see ``trnbench.backends.protocol.DeviceIdentity``."""
+
+    name: str
+    """What the device calls itself."""
+    chip: str | None
+    """Its id in the catalog."""
+    chip_reason: str
+    """How the chip was recognised, or why it was not."""
+    share: float | None
+    """The part of that chip which one torch device is (Trainium2 at LNC=2: 0.25)."""
+    index: int
+    cores_used: int | None
+    """Cores that the measurement occupied, not those present."""
+    memory_bytes: int | None
+    driver: str | None
+    facts: dict[str, Fact] = {}
+
+
+class Environment(_Data):
+    """Where the run was made, without anything that names a person, host, account or path.
+
+    ``machine`` is a salted hash: equal for runs of one machine, and of no use otherwise.
+    """
+
+    machine: str
+    """Salted hash."""
+    boot: str
+    """Salted hash of the boot: equal until a restart."""
+    system: str
+    cpu: str
+    cpus_logical: int
+    memory_bytes: int
+    threads: int | None
+    """CPU threads of torch's operators; None where torch's own default stood."""
+    python: str
+    versions: dict[str, str]
+    """Packages by name."""
+    git: dict[str, Fact] = {}
+    """Commit and whether the tree was changed."""
+    variables: dict[str, str] = {}
+    """NEURON_*, XLA_*, PJRT_* and CUDA_* after torch was imported."""
+    load_average: float | None = None
+    """Over the last minute, when the run began."""
+
+
+class Record(_Data):
+    """The outcome of one case in one run."""
+
+    schema_version: Literal[1] = 1
+    run: str
+    """Id of the run; its file's name."""
+    label: str = ""
+    """What the user called the run."""
+    origin: Literal["measured", "simulated", "published"]
+    """Never mixed in one table without saying so."""
+    time: str
+    """UTC, ISO 8601, when the case's last process was done."""
+    status: Status
+    status_counts: dict[str, int] = {}
+    """How many processes ended how; the worst is ``status``."""
+    failure: Failure | None = None
+    """The worst process's, where the status is not OK."""
+    case: CaseKey
+    summary: Summary | None = None
+    """Figures over the processes; None where nothing was measured."""
+    cost: CostData | None = None
+    """None for a workload whose cost nobody stated."""
+    roofs: list[RoofData] = []
+    """One for each ceiling."""
+    numeric: NumericError | None = None
+    """The largest error of the processes."""
+    compile_s: float | None = None
+    """The longest of the processes: a compile cache makes the others cheaper."""
+    flags: list[str] = []
+    """Doubts; they never change a figure."""
+    processes: list[ProcessOutcome] = []
+    """All that was measured, raw."""
+    device: Device | None = None
+    environment: Environment | None = None
+    telemetry: dict[str, Any] = {}
+    """Sensors; null with a reason where absent."""
+    catalog_version: str = ""
+    """Version of the catalog that the roofs come from."""
+    ceiling_id: str | None = None
+    """The stored ``trnbench ceiling`` measurement that the attained roof comes from."""
+    source: str = ""
+    """Where a published record comes from."""
