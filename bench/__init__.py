@@ -1,0 +1,1 @@
+"""Cases, sampling, workers, the pytest plugin and the command line."""

@@ -1,0 +1,36 @@
+"""Runs by name: a stored one, or published measurements held against the same catalog."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..results.archive import read_run
+from ..results.published import read_published
+from ..results.record import Record, RoofData
+from ..results.store import StoredRun
+from .errors import UsageError
+from .roofs import catalog_roofs
+
+
+def read_any(name: str, out: Path) -> StoredRun:
+    """The run that a person named: a file, folder, id or label of our own; or
+    ``FILE.csv`` or ``FILE.csv#CHIP``, measurements that others published."""
+    file, _, chip = name.partition("#")
+    if not file.endswith(".csv"):
+        return read_run(name, out)
+    if not Path(file).is_file():
+        raise UsageError(f"no file '{file}'; wanted a CSV file of published measurements")
+    records = read_published(Path(file), chip, roofs=_roofs)
+    if not records:
+        raise UsageError(f"no row of '{file}' is of chip '{chip}'")
+    return StoredRun(Path(file), tuple(records))
+
+
+def _roofs(record: Record) -> list[RoofData]:
+    """What the datasheet and the engines promise for a published row."""
+    if record.cost is None or record.device is None or record.summary is None:
+        return []
+    sustained = record.summary.sustained or record.summary.isolated
+    if sustained is None:
+        return []
+    return catalog_roofs(record.cost, record.device, record.case.dtype, sustained.value).roofs

@@ -1,0 +1,124 @@
+"""A case held against its ceilings: datasheet and engine, derived, attained; and the gate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..results.record import CostData, Device, RoofData
+from ..specs.attained import AttainedCeiling
+from ..specs.catalog import load_catalog
+from ..specs.cost import Cost
+from ..specs.microarchitecture import CpuFacts
+from ..specs.processor import cpu_peaks
+from ..specs.roofline import Roof, floor
+from ..specs.roofs import roof_of_attained, roof_of_chip, roof_of_cpu
+from ..specs.silicon import device_share
+
+#: A result this far over a ceiling that physics gives is wrong, whatever else it is.
+ABOVE_ROOF = 1.05
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A case's roofs; ``above`` says which physical ceiling it passes, ``stale`` whether it
+    passes the attained one."""
+
+    roofs: list[RoofData]
+    above: str | None = None
+    stale: bool = False
+
+
+def identified(device: Device) -> Device:
+    """The device with its chip in the catalog and its share of that chip, where its backend
+    left that to the catalog: by the device's whole name and its memory, never guessed."""
+    if device.chip is not None or device.facts.get("architecture") is not None:
+        return device
+    catalog = load_catalog()
+    chip, reason = catalog.match_device(device.name, device.memory_bytes)
+    if chip is None:
+        return device.model_copy(update={"chip_reason": reason})
+    mode = device.facts.get("mode")
+    share = device_share(catalog.chip(chip), None if mode is None else str(mode)).share
+    return device.model_copy(update={"chip": chip, "chip_reason": "", "share": share})
+
+
+def catalog_roofs(
+    cost: CostData, device: Device, dtype: str, call_s: float, *, fused: bool = False
+) -> Held:
+    """Datasheet and engine ceilings of a chip in the catalog."""
+    if device.chip is None or device.share is None:
+        return Held([_unknown("datasheet", device.chip_reason)])
+    chip = load_catalog().chip(device.chip)
+    roofs = [roof_of_chip(chip, device.share, dtype, name) for name in ("datasheet", "engine")]
+    return _hold(cost, [roof for roof in roofs if roof is not None], call_s, fused=fused)
+
+
+def cpu_roofs(
+    cost: CostData,
+    device: Device,
+    dtype: str,
+    call_s: float,
+    clock_hz: float | None,
+    *,
+    fused: bool = False,
+) -> Held:
+    """The ceiling that a CPU's own facts and its measured clock give."""
+    if device.cores_used is None:
+        return Held([_unknown("derived", "this system doesn't say how many cores it has")])
+    peaks = cpu_peaks(CpuFacts.from_facts(device.facts), device.cores_used, clock_hz)
+    return _hold(cost, [roof_of_cpu(peaks, dtype)], call_s, fused=fused)
+
+
+def attained_roof(
+    cost: CostData,
+    dtype: str,
+    call_s: float,
+    ceiling: AttainedCeiling | None,
+    absence: str = "",
+    *,
+    fused: bool = False,
+) -> Held:
+    """What this machine attained when it was asked to; never a gate. ``absence`` says why there
+    is no ceiling."""
+    if ceiling is None:
+        return Held([_unknown("attained", absence)])
+    held = _hold(cost, [roof_of_attained(ceiling, dtype)], call_s, fused=fused)
+    fraction = held.roofs[0].fraction
+    return Held(held.roofs, stale=fraction is not None and fraction > ABOVE_ROOF)
+
+
+def _hold(cost: CostData, roofs: list[Roof], call_s: float, *, fused: bool) -> Held:
+    work = Cost(**cost.model_dump())
+    held, above = [], None
+    for roof in roofs:
+        found = floor(work, roof, fused=fused)
+        held.append(
+            RoofData(
+                ceiling=roof.ceiling,
+                floor_s=found.seconds,
+                bound=found.bound,
+                fraction=None if found.seconds is None else found.seconds / call_s,
+                denominator=found.denominator,
+                reason=found.reason,
+            )
+        )
+        gate_s = found.gate_seconds
+        if roof.ceiling != "attained" and gate_s is not None and gate_s > ABOVE_ROOF * call_s:
+            above = (
+                f"{gate_s / call_s:.2f} times the {roof.ceiling} ceiling: a call took "
+                f"{call_s:.3g} s, and {found.gate_denominator} allows no less than {gate_s:.3g} s"
+            )
+    return Held(held, above)
+
+
+def _unknown(ceiling: str, reason: str) -> RoofData:
+    return RoofData.model_validate(
+        {
+            "ceiling": ceiling,
+            "floor_s": None,
+            "bound": None,
+            "fraction": None,
+            "denominator": "unknown",
+            "reason": reason,
+        }
+    )

@@ -1,0 +1,100 @@
+"""From options to cases: which families, configurations, dtypes, modes and backends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ..backends import registry as backends
+from ..backends.protocol import Backend
+from ..models.family import DTYPES, PRESETS, Configuration, Family
+from ..models.registry import families
+from .case import Case
+from .errors import UsageError, unknown
+from .options import RunOptions
+from .registration import load_registered
+
+MODES = ("eager", "compiled", "lazy")
+
+
+def select(options: RunOptions) -> list[Case]:
+    """Every case of the preset on every chosen backend, in a stable order.
+
+    Raises ``UsageError`` for an unknown backend, preset, dtype or mode, naming the known ones,
+    and for a backend that was asked for by name and isn't available, with the reason.
+    """
+    load_registered(options.load)
+    _require_known("preset", [options.preset], PRESETS)
+    _require_known("dtype", options.dtypes, DTYPES)
+    _require_known("mode", options.modes, MODES)
+    chosen = list(_chosen_backends(options.backends))
+    offered = {mode for backend in chosen for mode in backend.modes}
+    for mode in options.modes:
+        if mode not in offered:
+            has = "; ".join(f"{b.name} has {', '.join(b.modes)}" for b in chosen)
+            raise UsageError(f"no chosen backend has the mode '{mode}': {has or 'none can run'}")
+    return [
+        case
+        for backend in chosen
+        for family in families()
+        for case in _cases_of(family, backend, options)
+    ]
+
+
+def _require_known(kind: str, given: Iterable[str], known: Sequence[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise unknown(kind, name, known)
+
+
+def _chosen_backends(asked: Sequence[str]) -> Iterator[Backend]:
+    """The backends asked for, each of which must be available; or all that are."""
+    _require_known("backend", asked, backends.names())
+    for name in dict.fromkeys(asked) if asked else backends.names():
+        backend = backends.create(name)
+        found = backend.availability()
+        if found.available:
+            yield backend
+        elif asked:
+            mend = f" {found.mend}" if found.mend else ""
+            raise UsageError(f"backend '{name}' can't run here: {found.reason}.{mend}")
+
+
+def _cases_of(family: Family, backend: Backend, options: RunOptions) -> Iterator[Case]:
+    for configuration in family.configurations:
+        for dtype, compiled in entries(configuration, options.preset):
+            if compiled and "compiled" not in backend.modes:
+                continue
+            mode = "compiled" if compiled else backend.modes[0]
+            if options.dtypes and dtype not in options.dtypes:
+                continue
+            if options.modes and mode not in options.modes:
+                continue
+            yield Case(
+                workload=family.name,
+                configuration=configuration.name,
+                params=configuration.params,
+                phase=family.phase,
+                dtype=dtype,
+                mode=mode,
+                backend=backend.name,
+            )
+
+
+def entries(configuration: Configuration, preset: str) -> list[tuple[str, bool]]:
+    """The (dtype, compiled) pairs of a preset; each preset holds the one before it."""
+    names = list(configuration.quick)
+    if preset in ("standard", "full"):
+        names += configuration.standard
+    if preset == "full":
+        names += [*configuration.dtypes, *(f"{d}:compiled" for d in configuration.dtypes)]
+    entries = []
+    for name in dict.fromkeys(names):
+        dtype, _, mode = name.partition(":")
+        if dtype not in configuration.dtypes or mode not in ("", "compiled"):
+            raise UsageError(
+                f"configuration '{configuration.name}' lists '{name}' in preset '{preset}'; "
+                f"wanted one of its dtypes ({', '.join(configuration.dtypes)}), with ':compiled' "
+                "or without"
+            )
+        entries.append((dtype, mode == "compiled"))
+    return entries

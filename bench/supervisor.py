@@ -1,0 +1,278 @@
+"""Worker processes from the parent's side: start them, listen, limit, end them as a group.
+
+A case that hangs, crashes or takes too much memory ends its worker; the outcome is typed and
+a fresh worker goes on with the cases that remain.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import IO
+
+import psutil
+
+from ..results.record import CaseKey, Device, Failure, ProcessOutcome, Status
+from .memory import resident_bytes
+from .messages import Job, Line, Outcome, Phase, Started
+
+#: Seconds between two looks at a worker's memory and clock. A look costs tens of microseconds
+#: on another core; what is allocated in between can't pass the limit by much.
+LOOK_S = 0.1
+#: A worker that hasn't claimed its device after this long never will.
+START_TIMEOUT_S = 180.0
+#: Seconds that a worker gets to leave after its last message.
+LEAVE_S = 10.0
+#: Phases in which a case is timed, or runs what was compiled before.
+QUIET = frozenset({"warm-up", "sampling", "fit"})
+OUT_OF_MEMORY_TEXT = re.compile(
+    r"out of memory|can't allocate memory|std::bad_alloc", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Wall limit of one case in one process, and the resident size that ends a worker."""
+
+    case_s: float
+    memory_bytes: int
+
+
+@dataclass(slots=True)
+class Told:
+    """What the parent learns from one worker."""
+
+    device: Device | None = None
+    outcomes: dict[int, ProcessOutcome] = field(default_factory=dict)
+    current: int | None = None
+    phase: str = "start"
+    case_begin: float = 0.0
+
+
+def run_job(
+    job: Job,
+    environment: dict[str, str],
+    limits: Limits,
+    on_phase: Callable[[CaseKey, str], None],
+    on_outcome: Callable[[CaseKey, ProcessOutcome, Device | None], None],
+) -> None:
+    """Carry out every case of ``job``, however many workers that takes.
+
+    ``on_outcome`` is called once a case, in the order in which they end. Raises
+    ``KeyboardInterrupt`` through, with the worker ended.
+    """
+    remaining = list(job.cases)
+    position = job.first_position
+    while remaining:
+        worker = _Worker(
+            job.model_copy(update={"cases": remaining, "first_position": position}),
+            environment,
+            limits,
+        )
+        done = worker.run(on_phase, on_outcome)
+        remaining, position = remaining[done:], position + done
+
+
+class _Worker:
+    """One child process in a session of its own, so that its children end with it."""
+
+    def __init__(self, job: Job, environment: dict[str, str], limits: Limits) -> None:
+        self.job = job
+        self.limits = limits
+        self.told = Told()
+        self.output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the worker
+        reader, writer = os.pipe()
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "trnbench.bench.worker", str(writer)],
+                stdin=subprocess.PIPE,
+                stdout=self.output,
+                stderr=self.output,
+                env=environment,
+                pass_fds=(writer,),
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(reader)
+            raise
+        finally:
+            os.close(writer)
+        assert self.process.stdin is not None  # noqa: S101 - it was asked for
+        self.stdin = self.process.stdin
+        self.pipe = reader
+        self.buffer = b""
+
+    def run(
+        self,
+        on_phase: Callable[[CaseKey, str], None],
+        on_outcome: Callable[[CaseKey, ProcessOutcome, Device | None], None],
+    ) -> int:
+        """Listen until the worker ends or is ended; how many of its cases are done with."""
+        failure, heard_out = None, False
+        try:
+            self._hand_over_job()
+            failure = self._listen(on_phase, on_outcome)
+            heard_out = failure is None
+        finally:
+            try:
+                self._end_group(patient=heard_out)
+            finally:
+                os.close(self.pipe)
+                with contextlib.suppress(BrokenPipeError):
+                    self.stdin.close()
+        done = len(self.told.outcomes)
+        if done < len(self.job.cases):
+            # The worker ended inside a case: that case is the one to blame. One that never
+            # claimed its device would not claim it for the other cases either.
+            status, reason = failure or self._explain_end()
+            blamed = done + 1 if self.told.device else len(self.job.cases)
+            for index in range(done, blamed):
+                outcome = ProcessOutcome(
+                    process=self.job.process,
+                    position=self.job.first_position + index,
+                    status=status,
+                    failure=reason,
+                    duration_s=time.monotonic() - self.told.case_begin,
+                )
+                on_outcome(self.job.cases[index], outcome, self.told.device)
+            done = blamed
+        self.output.close()
+        return done
+
+    def _hand_over_job(self) -> None:
+        self.told.case_begin = time.monotonic()
+        self._tell(self.job.model_dump_json().encode())
+
+    def _tell(self, line: bytes) -> None:
+        # A worker that has died is explained by its end, not by the broken pipe.
+        with contextlib.suppress(BrokenPipeError):
+            self.stdin.write(line + b"\n")
+            self.stdin.flush()
+
+    def _listen(
+        self,
+        on_phase: Callable[[CaseKey, str], None],
+        on_outcome: Callable[[CaseKey, ProcessOutcome, Device | None], None],
+    ) -> tuple[Status, Failure] | None:
+        """Until the pipe closes (None) or a limit is passed (the status and reason)."""
+        while True:
+            ready, _, _ = select.select([self.pipe], [], [], LOOK_S)
+            if ready:
+                chunk = os.read(self.pipe, 1 << 16)
+                if not chunk:
+                    return None
+                self._take(chunk, on_phase, on_outcome)
+                if len(self.told.outcomes) == len(self.job.cases):
+                    return None
+            elif self.process.poll() is not None:
+                # Its children may still hold the other end of the pipe.
+                return None
+            over = self._limit_passed()
+            if over is not None:
+                return over
+
+    def _take(
+        self,
+        chunk: bytes,
+        on_phase: Callable[[CaseKey, str], None],
+        on_outcome: Callable[[CaseKey, ProcessOutcome, Device | None], None],
+    ) -> None:
+        *lines, self.buffer = (self.buffer + chunk).split(b"\n")
+        for line in lines:
+            message = Line.model_validate_json(line).message
+            if isinstance(message, Started):
+                self.told.device = message.device
+                self.told.case_begin = time.monotonic()
+            elif isinstance(message, Phase):
+                if message.index != self.told.current:
+                    self.told.current = message.index
+                    self.told.case_begin = time.monotonic()
+                self.told.phase = message.phase
+                on_phase(self.job.cases[message.index], message.phase)
+            elif isinstance(message, Outcome):
+                self.told.outcomes[message.index] = message.outcome
+                on_outcome(self.job.cases[message.index], message.outcome, self.told.device)
+                self.told.case_begin = time.monotonic()
+                self._tell(b"")
+
+    def _limit_passed(self) -> tuple[Status, Failure] | None:
+        elapsed = time.monotonic() - self.told.case_begin
+        limit = self.limits.case_s if self.told.device else START_TIMEOUT_S
+        if elapsed > limit:
+            doing = self.told.phase
+            return Status.TIMEOUT, Failure(
+                message=f"no end after {elapsed:.0f} s in phase '{doing}'; limit {limit:g} s",
+                mend="raise --bench-timeout if the case really needs that long",
+                kind="timeout",
+            )
+        resident = self._resident_bytes()
+        if resident > self.limits.memory_bytes:
+            return Status.OUT_OF_MEMORY, Failure(
+                message=f"the worker's resident size reached {resident / 2**30:.1f} GiB in phase "
+                f"'{self.told.phase}'; limit {self.limits.memory_bytes / 2**30:.1f} GiB",
+                mend="raise --bench-memory-limit, or measure a smaller configuration",
+                kind="memory",
+            )
+        return None
+
+    def _resident_bytes(self) -> int:
+        """Finding children reads the whole process table, which would disturb timing."""
+        return resident_bytes(self.process.pid, with_children=self.told.phase not in QUIET)
+
+    def _end_group(self, *, patient: bool) -> None:
+        """End the worker and whatever it started, and wait for it. A worker that has closed
+        its pipe is given time to leave by itself, so that its exit status is its own."""
+        try:
+            if patient:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(timeout=LEAVE_S)
+        finally:
+            # Also when a second interrupt ends the wait.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def _explain_end(self) -> tuple[Status, Failure]:
+        """Why a worker ended by itself inside a case: its exit status and last words."""
+        code = self.process.returncode
+        words = self._last_words()
+        if OUT_OF_MEMORY_TEXT.search(words):
+            return Status.OUT_OF_MEMORY, Failure(message=words, kind="memory")
+        if code < 0:
+            name = signal.Signals(-code).name
+            message = f"the worker was ended by {name} in phase '{self.told.phase}'"
+            return Status.CRASHED, Failure(
+                message=f"{message}: {words}" if words else message, kind=name
+            )
+        message = f"the worker left with exit status {code} in phase '{self.told.phase}'"
+        return Status.CRASHED, Failure(
+            message=f"{message}: {words}" if words else message, kind=f"exit {code}"
+        )
+
+    def _last_words(self, lines: int = 3) -> str:
+        self.output.seek(0, os.SEEK_END)
+        size = self.output.tell()
+        self.output.seek(max(0, size - 4096))
+        text = self.output.read().decode(errors="replace").strip().splitlines()
+        return " | ".join(line.strip() for line in text[-lines:])
+
+
+def memory_limit_bytes(asked: int | None) -> int:
+    """The asked limit, or 60 % of what is available now: the rest stays the system's, whose own
+    killer would end any process but the right one."""
+    return asked if asked is not None else int(0.6 * psutil.virtual_memory().available)
+
+
+def split_job(cases: Sequence[CaseKey], cases_per_process: int | None) -> list[list[CaseKey]]:
+    """Cases by worker process, as the backend asks."""
+    size = cases_per_process or max(1, len(cases))
+    return [list(cases[i : i + size]) for i in range(0, len(cases), size)]

@@ -1,0 +1,249 @@
+"""A worker process: measures the cases of one job, one after another, and reports each.
+
+Started as ``python -P -m trnbench.bench.worker FD`` with its job on standard input; it writes
+one JSON line a message to the pipe FD, and goes on to
+the next case when the parent answers with an empty line. What workloads print goes to its standard output and
+error, which the parent keeps for the text of a failure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import re
+import sys
+import time
+import traceback
+import zlib
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from ..backends import registry
+from ..backends.protocol import Backend, Settings
+from ..models.family import Family
+from ..models.registry import family as family_named
+from ..results.record import CaseKey, Device, Failure, NumericError, ProcessOutcome, Status
+from . import findings, messages
+from .parent import die_with_parent
+from .reference import SEED, compare_with_reference, compute_reference, reference_name
+from .registration import load_registered
+from .sampling import OverBudgetError, RecompiledError, sample_call
+
+if TYPE_CHECKING:
+    from ..models.program import Program
+
+#: torch's words for "this device has no kernel for that": a gap of the stack, not a fault of
+#: the workload.
+NO_KERNEL = re.compile(r"\"[^\"]+\" not implemented for '|Could not run 'aten::")
+
+
+class EndedError(Exception):
+    """The case ended early, with a status of its own."""
+
+    def __init__(self, status: Status, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.status = status
+        self.failure = failure
+
+
+def main() -> None:
+    """Read the job, measure, report. The parent notices an end without a report."""
+    pipe = os.fdopen(int(sys.argv[1]), "w", buffering=1, encoding="utf-8")
+    job = messages.Job.model_validate_json(sys.stdin.buffer.readline())
+    die_with_parent(job.parent)
+    sys.path.extend(folder for folder in job.path if folder not in sys.path)
+    load_registered(tuple(job.load))
+    worker = Worker(job, pipe)
+    worker.start()
+    for index, key in enumerate(job.cases):
+        worker.measure(index, key)
+        # The parent writes to the disk and the terminal before the next case is timed.
+        if not sys.stdin.buffer.readline():
+            break
+    pipe.close()
+
+
+class Worker:
+    """The state of one worker process: its job, its pipe, its backend."""
+
+    def __init__(self, job: messages.Job, pipe: IO[str]) -> None:
+        self.job = job
+        self.pipe = pipe
+        self.backend: Backend = registry.create("cpu" if job.role == "reference" else job.backend)
+
+    def start(self) -> None:
+        """Claim the device and say what it is."""
+        settings = Settings(**self.job.settings.model_dump())
+        self.backend.start(settings)
+        identity = self.backend.identity()
+        device = Device(
+            **{name: getattr(identity, name) for name in Device.model_fields if name != "facts"},
+            facts=dict(identity.facts),
+        )
+        _settle()
+        self._send(messages.Started(device=device))
+
+    def measure(self, index: int, key: CaseKey) -> None:
+        """Measure (or make the reference of) one case; whatever happens becomes an outcome."""
+
+        def announce(phase: str) -> None:
+            self._send(messages.Phase(index=index, phase=phase))
+
+        begin = time.perf_counter()
+        found: dict[str, Any] = {}
+        try:
+            if self.job.role == "reference":
+                announce("reference")
+                self._make_reference(key)
+            else:
+                self._measure_case(key, announce, found)
+            status, failure = found.pop("status", (Status.OK, None))
+        except EndedError as ended:
+            status, failure = ended.status, ended.failure
+        outcome = ProcessOutcome(
+            process=self.job.process,
+            position=self.job.first_position + index,
+            status=status,
+            failure=failure,
+            duration_s=time.perf_counter() - begin,
+            **found,
+        )
+        self._send(messages.Outcome(index=index, outcome=outcome))
+        _settle()
+
+    def _make_reference(self, key: CaseKey) -> None:
+        path = Path(self.job.references) / reference_name(key)
+        if path.exists():
+            return
+        program = self._build(family_named(key.workload), key)
+        with self._typed(Status.RUNTIME_ERROR, "the float64 reference"):
+            compute_reference(program, path)
+
+    def _measure_case(
+        self, key: CaseKey, announce: Callable[[str], None], found: dict[str, Any]
+    ) -> None:
+        """The case from building to its samples; fills ``found`` as it goes, so that what was
+        learnt before a failure is kept."""
+        backend = self.backend
+        refusal = backend.refusal(key.dtype, key.mode)
+        if refusal is not None:
+            raise EndedError(Status.UNSUPPORTED, Failure(message=refusal.reason, mend=refusal.mend))
+        family = family_named(key.workload)
+        announce("build")
+        program = self._build(family, key)
+        compiled = key.mode == "compiled"
+        with self._typed(Status.COMPILE_ERROR if compiled else Status.RUNTIME_ERROR, "placing"):
+            program = program.moved(backend.place)
+            if compiled:
+                program = program.compiled_with(backend.compiler())
+        found["executed_dtype"] = backend.executed_dtype(key.dtype)
+        announce("first call")
+        call = program.bound_call()
+        backend.reset_peak_memory()
+        before = dict(backend.counters())
+        with self._typed(Status.COMPILE_ERROR if compiled else Status.RUNTIME_ERROR, "first call"):
+            begin = time.perf_counter_ns()
+            output = call()
+            backend.synchronize()
+            found["first_call_ns"] = time.perf_counter_ns() - begin
+        if compiled:
+            found |= findings.compilation(before, backend.counters())
+        announce("numerics")
+        found["numeric"] = numeric = self._check(program, output, family, key)
+        _require_agreement(numeric)
+        del output
+        with self._typed(Status.RUNTIME_ERROR, "timed calls"):
+            sampled = sample_call(call, backend, self.job.budget_s, announce, seed=self._seed(key))
+        found |= findings.sampling(sampled, backend, found["first_call_ns"], compiled=compiled)
+        found["status"] = findings.judge(sampled.sustained)
+
+    def _build(self, family: Family, key: CaseKey) -> Program:
+        module, _, function = family.program.partition(":")
+        with self._typed(Status.BUILD_ERROR, "building the workload"):
+            import torch
+
+            make: Callable[..., Program] = getattr(import_module(module), function)
+            # A user's module draws its weights from torch's own generator: the reference and
+            # every worker must draw the same.
+            torch.manual_seed(SEED)
+            return make(key.params, key.dtype, SEED)
+
+    def _check(self, program: Program, output: Any, family: Family, key: CaseKey) -> NumericError:
+        path = Path(self.job.references) / reference_name(key)
+        with self._typed(Status.RUNTIME_ERROR, "the numeric check"):
+            numeric = compare_with_reference(program, output, family, key.dtype, path)
+            moved = program.moved_parameters()
+        if moved is False:
+            return numeric.model_copy(
+                update={"error": None, "note": "no parameter moved in a training step"}
+            )
+        return numeric
+
+    def _seed(self, key: CaseKey) -> int:
+        """Another order of samples in every process, and the same one when it is run again."""
+        return zlib.crc32(f"{self.job.process} {key.model_dump_json()}".encode())
+
+    @contextlib.contextmanager
+    def _typed(self, status: Status, doing: str) -> Any:
+        """Turn what a workload or its stack raises into a typed end of the case."""
+        try:
+            yield
+        except (OverBudgetError, RecompiledError) as error:
+            raise EndedError(*findings.ended_by(error)) from error
+        except Exception as error:
+            raise EndedError(self._status_of(error, status), _failure(error, doing)) from error
+
+    def _status_of(self, error: Exception, otherwise: Status) -> Status:
+        if self.backend.is_out_of_memory(error):
+            return Status.OUT_OF_MEMORY
+        # torch raises both classes for it; a workload's own ValueError is its own fault, and the
+        # float64 reference is computed on a CPU that has every kernel.
+        stack = isinstance(error, NotImplementedError) or type(error) is RuntimeError
+        if stack and self.job.role == "measure" and NO_KERNEL.search(str(error)):
+            return Status.UNSUPPORTED
+        return otherwise
+
+    def _send(self, message: messages.Started | messages.Phase | messages.Outcome) -> None:
+        self.pipe.write(messages.Line(message=message).model_dump_json() + "\n")
+        self.pipe.flush()
+
+
+def _settle() -> None:
+    """Free what the last case left, and take what remains (modules, caches of compilers) out of
+    later collections: walking it after every case would cost more than many a case."""
+    gc.collect()
+    gc.freeze()
+
+
+def _failure(error: Exception, doing: str) -> Failure:
+    """The exception in one line, and where in the user's code it was raised."""
+    first, *_ = str(error).strip().splitlines() or [""]
+    frames = traceback.extract_tb(error.__traceback__)
+    # The last frame outside torch is the one that a person can mend.
+    ours = [f for f in frames if "/torch/" not in f.filename]
+    where = f" ({Path(ours[-1].filename).name}:{ours[-1].lineno})" if ours else ""
+    kind = type(error).__name__
+    return Failure(message=f"{doing}: {kind}: {first[:500]}{where}", kind=kind)
+
+
+def _require_agreement(numeric: NumericError) -> None:
+    """A wrong result has no speed worth measuring."""
+    if numeric.error is not None and numeric.error <= numeric.bound:
+        return
+    size = "unbounded" if numeric.error is None else f"{numeric.error:.3g}"
+    message = f"error {size}, relative to the largest reference value; bound {numeric.bound:.3g}"
+    raise EndedError(
+        Status.NUMERIC_MISMATCH,
+        Failure(
+            message=f"{message}; {numeric.note}" if numeric.note else message,
+            mend="check the workload's output, or state a wider bound with its reason",
+            kind="numeric",
+        ),
+    )
+
+
+if __name__ == "__main__":
+    main()
