@@ -1,0 +1,486 @@
+"""What every workload must do: each family, configuration and dtype against one contract."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from trnbench.models import inputs
+from trnbench.models.accuracy import bound, relative_error
+from trnbench.models.family import DTYPES, Configuration, Family
+from trnbench.models.program import Program
+from trnbench.models.registry import BUILTIN_NAMES, builtin_families
+
+FAMILIES = builtin_families()
+
+#: Every case that exists, and those of the preset quick, once a dtype.
+ALL = [(f, c, d) for f in FAMILIES for c in f.configurations for d in c.dtypes]
+QUICK = [
+    (f, c, d)
+    for f in FAMILIES
+    for c in f.configurations
+    for d in dict.fromkeys(entry.partition(":")[0] for entry in c.quick)
+]
+
+#: The cases whose products FlopCounterMode has no formula for.
+UNCOUNTED = (
+    "matmul[square-512-int8]",
+    "matmul[square-1024-int8]",
+    "matmul[square-2048-int8]",
+    "matmul[square-4096-int8]",
+    "matmul[square-8192-int8]",
+)
+
+#: The cases that need less than is counted: half of the square of causal attention.
+HALVED = ("causal-512", "causal-2048", "gqa-causal-512")
+
+Case = tuple[Family, Configuration, str]
+
+
+def name(case: Case) -> str:
+    family, configuration, dtype = case
+    return f"{family.name}[{configuration.name}-{dtype}]"
+
+
+#: The same code as for smaller sets, and seconds of memory traffic: its numbers are checked
+#: once, and nothing else.
+LARGE = ("memory[copy-192MiB-fp32]",)
+SMALL = [case for case in QUICK if name(case) not in LARGE]
+
+
+def each(cases: list[Case]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", cases, ids=name)
+
+
+def build(case: Case, seed: int = 7, **changed: float) -> Program:
+    family, configuration, dtype = case
+    module, function = family.program.split(":")
+    make = getattr(importlib.import_module(module), function)
+    program = make({**configuration.params, **changed}, dtype, seed)
+    assert isinstance(program, Program)
+    return program
+
+
+def as_it_is(value: Tensor | nn.Module) -> Tensor | nn.Module:
+    return value
+
+
+def on_meta(value: Tensor | nn.Module) -> Tensor | nn.Module:
+    return value.to("meta")
+
+
+@pytest.fixture
+def meta_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw nothing: the largest configurations cost no time and no memory."""
+
+    def empty(*shape: int, dtype: torch.dtype) -> Tensor:
+        return torch.empty(shape, device="meta", dtype=dtype)
+
+    def floating(draw: inputs.Draw, *shape: int, **_: float) -> Tensor:
+        return empty(*shape, dtype=draw.dtype)
+
+    def counted(_: inputs.Draw, count: int, limit: int) -> Tensor:
+        assert count <= limit
+        return empty(count, dtype=torch.int64)
+
+    def small(_: inputs.Draw, *shape: int) -> Tensor:
+        return empty(*shape, dtype=torch.int8)
+
+    for method in ("normal", "uniform", "unset"):
+        monkeypatch.setattr(inputs.Draw, method, floating)
+    monkeypatch.setattr(inputs.Draw, "indices", counted)
+    monkeypatch.setattr(inputs.Draw, "int8", small)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other are slow where other tests run beside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+# ----------------------------------------------------------------------------- the selection
+
+
+def test_the_sweeps_below_are_not_empty():
+    assert tuple(family.name for family in FAMILIES) == BUILTIN_NAMES
+    assert len(FAMILIES) == 12
+    assert len(ALL) > 150
+    assert {dtype for _, _, dtype in ALL} == set(DTYPES)
+    names = [name(case) for case in ALL]
+    assert len(set(names)) == len(names)
+    assert len(SMALL) == len(QUICK) - len(LARGE) > 40
+
+
+def test_quick_is_small_and_spread():
+    entries = [(f, c, entry) for f in FAMILIES for c in f.configurations for entry in c.quick]
+    assert 44 <= len(entries) <= 52
+    assert {family.name for family, _, _ in entries} == set(BUILTIN_NAMES)
+    assert sum(entry.endswith(":compiled") for _, _, entry in entries) == 3
+    assert {entry.partition(":")[0] for _, _, entry in entries} == {"fp32", "bf16", "int8"}
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_presets_hold_what_the_configuration_has(family: Family):
+    assert family.configurations
+    for configuration in family.configurations:
+        for entry in (*configuration.quick, *configuration.standard):
+            dtype, _, mode = entry.partition(":")
+            assert dtype in configuration.dtypes
+            assert mode in ("", "compiled")
+        assert set(configuration.quick) <= set(configuration.standard)
+        assert len(set(configuration.standard)) == len(configuration.standard)
+        assert "fp16" not in configuration.standard
+
+
+def test_listing_and_costing_needs_no_torch():
+    code = (
+        "import sys\n"
+        "from trnbench.models.registry import builtin_families\n"
+        "from trnbench.models.bounds import bound\n"
+        "costs = [f.cost(c.params, d).bytes_moved + (bound(f, d) < 1)\n"
+        "         for f in builtin_families() for c in f.configurations for d in c.dtypes]\n"
+        "print(len(costs), 'torch' in sys.modules, 'numpy' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == [str(len(ALL)), "False", "False"]
+
+
+# ------------------------------------------------------------------------------- the numbers
+
+
+@each(QUICK)
+def test_output_is_within_its_bound(case: Case):
+    family, _, dtype = case
+    program = build(case)
+    reference = program.in_float64()
+    wanted = reference.checked(reference())
+    placed = program.moved(as_it_is)
+    outputs = placed.checked(placed())
+
+    error, note = relative_error(outputs, wanted)
+
+    assert {tensor.dtype for tensor in wanted} <= {torch.float64, torch.int64}
+    assert error is not None, note
+    assert error <= bound(family, dtype), note
+    if dtype == "int8":
+        assert outputs[0].dtype == torch.int32
+        assert error == 0
+
+
+@each(SMALL)
+def test_bound_call_gives_what_a_call_gives(case: Case):
+    first, second = build(case), build(case)
+
+    outputs, bound_outputs = first.checked(first()), second.checked(second.bound_call()())
+
+    assert all(torch.equal(a, b) for a, b in zip(outputs, bound_outputs, strict=True))
+
+
+def damaged(output: Tensor, by: float) -> Iterator[tuple[str, Tensor]]:
+    """The output with what goes wrong in kernels: tiles in other places, parts not computed,
+    a scale a little off, an index one too high."""
+    if not output.is_floating_point():
+        one_off = output.clone()
+        one_off.view(-1)[-1] += 1
+        yield "one entry is one too high", one_off
+    else:
+        yield f"scaled by {1 + by}", output * (1 + by)
+        broken = output.clone()
+        broken.view(-1)[-1] = torch.nan
+        yield "one NaN", broken
+    if output.dim() == 0:
+        return
+    tall = output.dim() > 1 and output.numel() > output.shape[-1]
+    # One row alone is cut into tiles.
+    width = output.shape[-1] if tall else 64 if output.dim() > 1 else 1
+    rows = output.reshape(-1, width)
+    least = int(rows.double().abs().amax(-1).argmin())
+    zeroed = rows.clone()
+    zeroed[least] = 0
+    half = len(rows) // 2
+    yield "the smallest row is zero", zeroed.view_as(output)
+    yield "rows moved by one", rows.roll(1, 0).view_as(output)
+    yield "halves swapped", torch.cat((rows[half:], rows[:half])).view_as(output)
+    yield "first row everywhere", rows[:1].expand_as(rows).reshape(output.shape)
+
+
+@each(SMALL)
+def test_a_wrong_output_exceeds_the_bound(case: Case):
+    family, configuration, dtype = case
+    limit = bound(family, dtype)
+    reference = build(case).in_float64()
+    wanted = reference.checked(reference())
+    constant = configuration.params.get("op") == "fill"
+    caught = 0
+    for position, tensor in enumerate(wanted):
+        for damage, wrong in damaged(tensor, by=max(0.001, 1.5 * limit)):
+            if constant and damage.startswith(("rows", "halves", "first")):
+                continue  # every row of a filled buffer is alike: nothing could tell
+            outputs = (*wanted[:position], wrong, *wanted[position + 1 :])
+            error, _ = relative_error(outputs, wanted)
+            assert error is None or error > limit, f"output {position}: {damage} isn't seen"
+            caught += 1
+    assert caught >= (3 if constant else 5) * len(wanted) - (4 if len(wanted) > 1 else 0)
+
+
+@each(SMALL)
+def test_a_seed_gives_the_same_program_and_another_one_another(case: Case):
+    state = torch.get_rng_state()
+    first, again, other = build(case), build(case), build(case, seed=8)
+    assert torch.equal(torch.get_rng_state(), state)  # the global generator isn't used
+
+    def values(program: Program) -> list[Tensor]:
+        module = program.function
+        weights = list(module.parameters()) if isinstance(module, nn.Module) else []
+        return [*program.inputs, *weights]
+
+    assert values(first)
+    assert all(torch.equal(a, b) for a, b in zip(values(first), values(again), strict=True))
+    if case[1].params.get("op") != "fill":
+        assert not all(torch.equal(a, b) for a, b in zip(values(first), values(other), strict=True))
+    assert all(tensor.device.type == "cpu" for tensor in values(first))
+
+
+@each(SMALL)
+def test_rows_of_inputs_differ(case: Case):
+    program = build(case)
+    unset = 1 if case[0].name == "memory" else 0  # its first input is the buffer to be written
+    compared = 0
+    for tensor in program.inputs[unset:]:
+        rows = tensor.reshape(-1, tensor.shape[-1] if tensor.shape[-1] >= 16 else tensor[0].numel())
+        if tensor.dim() < 2:
+            rows = tensor.reshape(-1, 1) if not tensor.is_floating_point() else tensor[None]
+        assert len(torch.unique(rows, dim=0)) == len(rows)
+        compared += 1
+    assert compared or case[1].params.get("op") == "fill"
+
+
+# ---------------------------------------------------------------------- devices and compilers
+
+
+@pytest.mark.usefixtures("meta_inputs")
+@each(ALL)
+def test_runs_without_naming_a_device_and_costs_what_torch_counts(case: Case):
+    family, configuration, dtype = case
+    program = build(case).moved(on_meta)
+    counter = FlopCounterMode(display=False)
+    with counter, sdpa_kernel(SDPBackend.MATH):
+        output = program()
+    assert all(tensor.is_meta for tensor in program.checked(output))
+    assert family.cost is not None
+
+    cost = family.cost(configuration.params, dtype)
+
+    if name(case) in UNCOUNTED:
+        assert (counter.get_total_flops(), cost.flops_counted) == (0, None)
+        assert cost.uncounted_reason
+        assert cost.flops > 0
+    else:
+        assert cost.flops_counted == counter.get_total_flops()
+        assert cost.uncounted_reason is None
+        if configuration.name in HALVED:
+            assert 0.5 < cost.flops / counter.get_total_flops() < 0.502
+        else:
+            assert cost.flops == counter.get_total_flops()
+
+
+def test_the_exceptions_named_above_exist():
+    assert set(UNCOUNTED) <= {name(case) for case in ALL}
+    attention = next(family for family in FAMILIES if family.name == "attention")
+    assert set(HALVED) <= {configuration.name for configuration in attention.configurations}
+
+
+@each(SMALL)
+def test_the_output_has_the_shape_that_meta_predicts(case: Case):
+    program = build(case)
+    meta = program.moved(on_meta)
+    predicted = meta.checked(meta())
+    real = program.checked(program())
+
+    assert [(t.shape, t.dtype) for t in predicted] == [(t.shape, t.dtype) for t in real]
+
+
+@each([case for case in SMALL if case[2] == "fp32"])
+def test_compiles_as_one_graph_and_stays_right(case: Case):
+    family, _, dtype = case
+    program = build(case)
+    reference = program.in_float64()
+    wanted = reference.checked(reference())
+    graphs: list[torch.fx.GraphModule] = []
+
+    def compiler(function: Callable[..., object]) -> Callable[..., object]:
+        def keep(graph: torch.fx.GraphModule, _: list[Tensor]) -> Callable[..., object]:
+            graphs.append(graph)
+            return graph.forward
+
+        return torch.compile(function, backend=keep, fullgraph=True, dynamic=False)
+
+    torch.compiler.reset()
+    compiled = program.moved(as_it_is).compiled_with(compiler)
+    first = compiled.checked(compiled())
+    error, note = relative_error(first, wanted)
+    compiled()
+
+    assert error is not None, note
+    assert error <= bound(family, dtype), note
+    assert len(graphs) == 1  # and the second call found it again
+
+
+# ------------------------------------------------------------------------------------- bytes
+
+
+class Traffic(TorchDispatchMode):
+    """Bytes of the operands and results of every operator that isn't a view."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moved_bytes = 0
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        result = operator(*args, **(kwargs or {}))
+        if not operator.is_view:
+            touched = tree_leaves((args, kwargs, result))
+            self.moved_bytes += sum(t.nbytes for t in touched if isinstance(t, Tensor))
+        return result
+
+
+ONE_BY_ONE = [
+    case
+    for case in ALL
+    if case[0].name in ("matmul", "elementwise", "softmax", "conv2d", "mlp")
+    or (case[0].name, case[1].params.get("op")) == ("norm", "layer")
+    or case[0].name == "reduction"
+]
+
+
+@pytest.mark.usefixtures("meta_inputs")
+@each(ONE_BY_ONE)
+def test_bytes_moved_is_the_traffic_of_the_operators(case: Case):
+    family, configuration, dtype = case
+    program = build(case).moved(on_meta)
+    traffic = Traffic()
+    with traffic:
+        program()
+    assert family.cost is not None
+
+    cost = family.cost(configuration.params, dtype)
+
+    if (family.name, configuration.params.get("op")) == ("norm", "layer"):
+        # The operator also writes each row's mean and inverse deviation, for the backward pass.
+        size = torch.tensor([], dtype=program.inputs[0].dtype).element_size()
+        assert 0 < traffic.moved_bytes - cost.bytes_moved <= 2 * 4 * cost.items
+        assert size in (2, 4)
+    else:
+        assert cost.bytes_moved == traffic.moved_bytes
+
+
+@pytest.mark.usefixtures("meta_inputs")
+@each([case for case in ALL if case[0].name not in ("embedding", "mlp_training")])
+def test_bytes_useful_are_inputs_and_results_once(case: Case):
+    family, configuration, dtype = case
+    program = build(case).moved(on_meta)
+    module = program.function
+    weights = list(module.parameters()) if isinstance(module, nn.Module) else []
+    result = program()
+    touched = {id(tensor): tensor for tensor in (*program.inputs, *weights, result)}
+    whole = sum(tensor.nbytes for tensor in touched.values())
+    assert family.cost is not None
+
+    cost = family.cost(configuration.params, dtype)
+
+    assert cost.working_set_bytes == whole
+    # A decoding step also writes what it appends to the cache.
+    appended = 0
+    if configuration.params.get("op") == "decode":
+        appended = program.inputs[1].nbytes + program.inputs[2].nbytes
+    assert cost.bytes_useful == whole + appended
+    assert cost.bytes_moved >= cost.bytes_useful
+
+
+@each(ALL)
+def test_costs_state_what_they_are(case: Case):
+    family, configuration, dtype = case
+    assert family.cost is not None
+    cost = family.cost(configuration.params, dtype)
+
+    assert min(cost.flops, cost.vector_flops, cost.scalar_flops, cost.collective_bytes) >= 0
+    assert cost.bytes_moved >= cost.bytes_useful > 0
+    assert cost.working_set_bytes > 0
+    assert cost.items > 0
+    assert {"flops": cost.flops, "bytes": cost.bytes_useful, "items": cost.items}[cost.headline] > 0
+    assert cost.convention
+    assert cost.source
+    assert cost.item_unit in ("tokens", "samples", "rows", "elements")
+
+
+# ---------------------------------------------------------------------------------- training
+
+TRAINING = [case for case in ALL if case[0].phase == "training"]
+SMALL_TRAINING = [case for case in QUICK if case[0].phase == "training"]
+
+
+def test_training_is_among_the_cases():
+    assert [case[2] for case in SMALL_TRAINING] == ["fp32", "bf16"]
+    assert TRAINING
+
+
+@each(SMALL_TRAINING)
+def test_a_training_step_moves_every_parameter(case: Case):
+    program = build(case)
+    placed = program.moved(as_it_is)
+    assert placed.moved_parameters() is False
+
+    first_loss = float(placed())
+    losses = [float(placed()) for _ in range(20)]
+
+    assert placed.moved_parameters() is True
+    assert program.moved_parameters() is False  # the placed copy trained, not the original
+    assert losses[-1] < 0.9 * first_loss
+
+
+@each(SMALL_TRAINING)
+def test_training_at_rate_zero_is_seen_as_standing_still(case: Case):
+    program = build(case, learning_rate=0.0)
+
+    program()
+
+    assert program.moved_parameters() is False
+
+
+@each(SMALL_TRAINING)
+def test_one_parameter_that_stands_still_is_seen(case: Case):
+    program = build(case)
+    module = program.function
+    assert isinstance(module, nn.Module)
+    frozen = next(iter(module.parameters()))
+    kept = frozen.detach().clone()
+
+    program()
+    frozen.data.copy_(kept)
+
+    assert program.moved_parameters() is False
+
+
+def test_a_training_program_is_checked_after_a_call():
+    with pytest.raises(RuntimeError, match="3 of 3 parameters have no gradient: call"):
+        build(SMALL_TRAINING[0]).checked(torch.zeros(()))
+
+
+def test_what_trains_nothing_moves_nothing():
+    others = [case for case in QUICK if case[0].phase != "training"]
+    assert len(others) > 40
+    assert build(others[0]).moved_parameters() is None
