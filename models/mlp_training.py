@@ -28,7 +28,11 @@ class BlockLoss(nn.Module):
         self.block = block
 
     def forward(self, x_TD: Tensor, target_TD: Tensor) -> Tensor:
-        return functional.mse_loss(self.block(x_TD), target_TD)
+        # A mean of thousands of terms in fp32 at least, as trainings do: some stacks add bf16 in
+        # bf16, where the sum stops growing after a few hundred.
+        out_TD = self.block(x_TD)
+        wide = torch.promote_types(out_TD.dtype, torch.float32)
+        return functional.mse_loss(out_TD.to(wide), target_TD.to(wide))
 
 
 class TrainingStep(nn.Module):

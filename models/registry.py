@@ -18,6 +18,7 @@ BUILTIN_NAMES = (
     "attention",
     "conv2d",
     "embedding",
+    "cache_append",
     "cross_entropy",
     "mlp",
     "mlp_training",

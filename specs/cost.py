@@ -24,6 +24,8 @@ class Cost:
     - ``bytes_moved``: bytes that main memory must carry if nothing stays on the chip
       between operators: each operand read once and each result written once, per operator.
       ``bytes_useful``: the part of it that the caller asked for.
+    - ``bytes_copied``: what a stack that can't write in place moves besides: each tensor of
+      which a part is written is read and written whole.
     - ``working_set_bytes``: distinct bytes touched by one call. A level of memory that is
       as large holds it, and then that level's bandwidth is the roof.
     - ``items`` and ``item_unit``: the workload's own unit of work (tokens, samples, rows).
@@ -45,4 +47,5 @@ class Cost:
     vector_flops: int = 0
     scalar_flops: int = 0
     collective_bytes: int = 0
+    bytes_copied: int = 0
     uncounted_reason: str | None = None

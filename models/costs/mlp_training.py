@@ -20,8 +20,8 @@ CONVENTION = (
     "AdamW in one pass, which reads parameter, gradient and both moments and writes all but "
     "the gradient (7 a parameter; an optimizer that isn't fused passes over them more often). "
     "bytes_useful: input and target read once, gradients written once, that pass of 7, the "
-    "loss. Working set: input, target, parameters, gradients, both moments. All in the dtype. "
-    "Items are tokens."
+    "loss. Working set: input, target, parameters, gradients, both moments. All in the dtype but "
+    "the loss, which is of fp32; casts of its two operands aren't counted. Items are tokens."
 )
 SOURCE = (
     "Counted from the definitions: SwiGLU, Shazeer, arXiv 2002.05202; AdamW, Loshchilov and "
@@ -46,7 +46,7 @@ def cost(params: Params, dtype: str) -> Cost:
         vector_flops=14 * inner + 5 * outer + 13 * parameters,
         scalar_flops=2 * inner + parameters,
         bytes_moved=size * (7 * product + elementwise + state),
-        bytes_useful=size * (2 * outer + parameters + state + 1),
+        bytes_useful=size * (2 * outer + parameters + state) + element_bytes("fp32"),
         working_set_bytes=size * (2 * outer + 4 * parameters),
         items=tokens,
         item_unit="tokens",

@@ -1,4 +1,5 @@
-"""What every workload must do: each family, configuration and dtype against one contract."""
+"""What every workload must do: each family, configuration and dtype against one contract; its
+numbers on each backend that can run here, or on the one named by ``--contract-backend``."""
 
 from __future__ import annotations
 
@@ -116,7 +117,7 @@ def one_thread() -> Iterator[None]:
 
 def test_the_sweeps_below_are_not_empty():
     assert tuple(family.name for family in FAMILIES) == BUILTIN_NAMES
-    assert len(FAMILIES) == 12
+    assert len(FAMILIES) >= 12
     assert len(ALL) > 150
     assert {dtype for _, _, dtype in ALL} == set(DTYPES)
     names = [name(case) for case in ALL]
@@ -162,20 +163,52 @@ def test_listing_and_costing_needs_no_torch():
 # ------------------------------------------------------------------------------- the numbers
 
 
+#: What a stack has no kernel for, by backend and operator: the operators that then run on the
+#: host, which a run reports as FALLBACK_TO_CPU.
+FALLS_BACK = {("xla", "_int_mm"): ("aten::_int_mm",)}
+
+
+#: XLA's CPU device adds bf16 numbers in bf16, every partial sum rounded: a run reports these as
+#: NUMERIC_MISMATCH.
+ROUNDED_SUMS = {
+    ("xla", "reduction[sum-1024x1024-bf16]"),
+    ("xla", "softmax[512x1024-bf16]"),
+}
+
+
+def test_the_sums_named_above_exist():
+    assert {entry for _, entry in ROUNDED_SUMS} <= {name(case) for case in QUICK}
+
+
+def expected_fallbacks(backend: str, case: Case) -> tuple[str, ...]:
+    """int8 products are the only ones that torch makes with an operator of its own."""
+    _, _, dtype = case
+    return FALLS_BACK.get((backend, "_int_mm"), ()) if dtype == "int8" else ()
+
+
 @each(QUICK)
-def test_output_is_within_its_bound(case: Case):
+def test_output_is_within_its_bound(case: Case, contract_backend: str, start_backend):
     family, _, dtype = case
     program = build(case)
     reference = program.in_float64()
     wanted = reference.checked(reference())
-    placed = program.moved(as_it_is)
-    outputs = placed.checked(placed())
+    backend = start_backend(contract_backend)
+    placed = program.moved(backend.place)
+    backend.clear_fallbacks()
+    made = placed()
+    backend.synchronize()
+    fell_back = backend.fallbacks()
+    outputs = tuple(tensor.detach().cpu() for tensor in placed.checked(made))
 
     error, note = relative_error(outputs, wanted)
 
     assert {tensor.dtype for tensor in wanted} <= {torch.float64, torch.int64}
     assert error is not None, note
-    assert error <= bound(family, dtype), note
+    if (contract_backend, name(case)) in ROUNDED_SUMS:
+        assert bound(family, dtype) < error < 0.25, note
+    else:
+        assert error <= bound(family, dtype), note
+    assert fell_back == expected_fallbacks(contract_backend, case)
     if dtype == "int8":
         assert outputs[0].dtype == torch.int32
         assert error == 0
@@ -388,8 +421,12 @@ def test_bytes_moved_is_the_traffic_of_the_operators(case: Case):
         assert cost.bytes_moved == traffic.moved_bytes
 
 
+#: What touches a part of an input only, or more than inputs and results.
+WITH_PARTS = ("embedding", "mlp_training", "cache_append")
+
+
 @pytest.mark.usefixtures("meta_inputs")
-@each([case for case in ALL if case[0].name not in ("embedding", "mlp_training")])
+@each([case for case in ALL if case[0].name not in WITH_PARTS])
 def test_bytes_useful_are_inputs_and_results_once(case: Case):
     family, configuration, dtype = case
     program = build(case).moved(on_meta)
