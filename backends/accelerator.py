@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
-from .graphs import count_compilations
+from .graphs import count_cache_files, count_compilations, set_cache_variables
 from .installation import check_torch, read_torch_build
 from .protocol import Availability, Backend, Call, DeviceIdentity, Fact, Refusal, Settings, Stamp
 from .threads import set_thread_variables, set_threads
@@ -46,6 +46,7 @@ class AcceleratorBackend(Backend):
 
     def prepare_environment(self, environment: dict[str, str], settings: Settings) -> None:
         set_thread_variables(environment, settings)
+        set_cache_variables(environment, settings)
 
     def start(self, settings: Settings) -> None:
         self._torch = torch = self._load_torch()
@@ -101,6 +102,9 @@ class AcceleratorBackend(Backend):
 
     def counters(self) -> Mapping[str, int]:
         return count_compilations()
+
+    def cache_files(self) -> int | None:
+        return count_cache_files()
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         return isinstance(error, MemoryError | self._torch.OutOfMemoryError)

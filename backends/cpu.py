@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from .graphs import count_compilations
+from .graphs import count_cache_files, count_compilations, set_cache_variables
 from .installation import check_torch, find_version
 from .processor import read_cpu
 from .protocol import Availability, Backend, Call, DeviceIdentity, Fact, Refusal, Settings, Stamp
@@ -46,6 +46,7 @@ class CpuBackend(Backend):
 
     def prepare_environment(self, environment: dict[str, str], settings: Settings) -> None:
         set_thread_variables(environment, settings)
+        set_cache_variables(environment, settings)
 
     def start(self, settings: Settings) -> None:
         import torch
@@ -110,6 +111,9 @@ class CpuBackend(Backend):
 
     def counters(self) -> Mapping[str, int]:
         return count_compilations()
+
+    def cache_files(self) -> int | None:
+        return count_cache_files()
 
     def reset_peak_memory(self) -> None:
         """Linux: 5 written to ``clear_refs`` sets the high-water mark to the present size

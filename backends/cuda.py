@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from .accelerator import AcceleratorBackend, import_torch
-from .graphs import count_compilations
 from .installation import check_torch, read_torch_build
 from .nvml import Nvml, open_nvml
 from .protocol import Availability, Call, DeviceIdentity, Fact, Refusal, Settings, Stamp
@@ -254,9 +253,6 @@ class CudaBackend(AcceleratorBackend):
     def _elapsed_ns(self) -> float:
         milliseconds = float(self._events[0].elapsed_time(self._events[1]))
         return milliseconds * 1e6
-
-    def counters(self) -> Mapping[str, int]:
-        return count_compilations()
 
     def reset_peak_memory(self) -> None:
         self._torch.cuda.reset_peak_memory_stats(self._index)

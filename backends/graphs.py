@@ -2,8 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
+
+from .protocol import Settings
+
+_CACHE = "TORCHINDUCTOR_CACHE_DIR"
+
+
+def set_cache_variables(environment: dict[str, str], settings: Settings) -> None:
+    """Let Inductor and Triton keep what they compile in the folder that was asked for."""
+    if settings.cache is not None:
+        environment[_CACHE] = str(Path(settings.cache, "inductor"))
+        environment["TRITON_CACHE_DIR"] = str(Path(settings.cache, "triton"))
+
+
+def count_cache_files() -> int | None:
+    """Graphs in Inductor's cache on disk; ``None`` where it is the user's own, which may hold
+    any number of others."""
+    folder = os.environ.get(_CACHE)
+    if folder is None:
+        return None
+    return sum(path.is_file() for path in Path(folder, "fxgraph").rglob("*"))
 
 
 def count_compilations() -> dict[str, int]:

@@ -30,16 +30,39 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownFailure:
+    """A failure that a stack's own words give away.
+
+    ``name`` is the stack's own word for it ("NCC_EOOM001"); ``status`` is one of the statuses
+    of a record, such as "OUT_OF_MEMORY"; ``cause`` and ``mend`` are ours.
+    """
+
+    name: str
+    status: str
+    cause: str
+    mend: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What the user asked of a device: read by backends in the parent and the worker.
 
     ``threads``: CPU threads of torch's operators; ``None`` leaves torch its own default.
     ``allow_tf32``: let fp32 matmuls use TF32 on devices that have it (off by default).
+    ``cores``: cores that a worker may claim, as "0" or "0-3"; ``None`` is one core (Neuron).
+    ``lnc``: physical cores that make a logical one, 1 or 2; ``None`` is the chip's own default.
+    ``cache``: folder for the stack's compile caches; ``None`` leaves them where they are.
+    ``compile_only``: nothing will be timed or recorded, so an environment that rules measuring
+    out (a stack that only collects graphs) is no reason to refuse.
     """
 
     threads: int | None = None
     device_index: int = 0
     allow_tf32: bool = False
+    cores: str | None = None
+    lnc: int | None = None
+    cache: str | None = None
+    compile_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +71,8 @@ class DeviceIdentity:
 
     ``chip`` is its id in the catalog, or ``None`` with ``chip_reason``. ``share`` is the
     part of that chip which one torch device is (Trainium2 at LNC=2: 0.25).
-    ``cores_used`` counts what the measurement occupies, not what is present.
+    ``cores_used`` counts what the measurement occupies, not what is present. A ``simulated``
+    device stands in for hardware: nothing measured on it says anything about that hardware.
     """
 
     name: str
@@ -60,6 +84,7 @@ class DeviceIdentity:
     memory_bytes: int | None
     driver: str | None
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +113,15 @@ class Backend(ABC):
     asynchronous: ClassVar[bool]
     #: The uncompiled mode first: "eager" or "lazy"; then "compiled" where there is one.
     modes: ClassVar[tuple[str, ...]]
+    #: Modes that are measured only where somebody asks for them by name ("traced").
+    modes_on_request: ClassVar[tuple[str, ...]] = ()
+    #: Operators that are queued one by one can be fused: the sustained regime of the mode
+    #: "eager" is another program than the isolated one then.
+    may_fuse: ClassVar[bool] = False
+    #: A write to a part of a tensor moves that part only; XLA makes a new tensor.
+    writes_in_place: ClassVar[bool] = True
+    #: Seconds that a case may take on top of its limit, for a compiler that takes minutes.
+    compile_allowance_s: ClassVar[float] = 0.0
     #: The least warm-up, in seconds, before a steady state is looked for.
     warmup_seconds: ClassVar[float]
     #: Least warm-up calls whatever their duration (XLA: 3, for its second graph).
@@ -99,7 +133,19 @@ class Backend(ABC):
     def availability(self) -> Availability: ...
 
     def prepare_environment(self, environment: dict[str, str], settings: Settings) -> None:
-        """Set the variables that a worker must have before it imports torch."""
+        """Set the variables that a worker must have before it imports torch. Raises
+        ``ValueError`` where the environment or the settings rule measuring out."""
+
+    def busy(self, settings: Settings) -> Refusal | None:
+        """Who holds the device right now, so that a figure would be wrong; asked before every
+        worker starts. ``None`` where nobody does, or nobody can tell."""
+        del settings
+        return None
+
+    def explain(self, text: str) -> KnownFailure | None:
+        """What an exception's text or a worker's last words give away; here or in the worker."""
+        del text
+        return None
 
     # ------------------------------------------------------------------ in the worker
 
@@ -118,6 +164,9 @@ class Backend(ABC):
     def executed_dtype(self, dtype: str) -> str:
         """The dtype the device really computes in when asked for ``dtype`` (TF32, auto-cast)."""
         return dtype
+
+    def use_mode(self, mode: str) -> None:
+        """Told before each case is placed: in some modes it lives elsewhere."""
 
     @abstractmethod
     def place(self, value: Any) -> Any:
@@ -139,9 +188,34 @@ class Backend(ABC):
     def time_isolated(self, call: Call, calls: int) -> Stamp:
         """``calls`` calls, each synchronised before the next starts."""
 
-    def counters(self) -> Mapping[str, int]:
-        """Counts that must stand still while timing: compilations, fallbacks to the CPU."""
+    def split(self, call: Call) -> Mapping[str, int]:
+        """One call, synchronised before and after, in nanoseconds of wall time by part (lazy:
+        "trace", "dispatch", "device"); empty where a call has no parts that the host can see."""
+        del call
         return {}
+
+    def counters(self) -> Mapping[str, int]:
+        """Counts since the process began that must stand still while timing. The names
+        "graphs_compiled", "cache_hits" and "cache_misses" mean the same everywhere."""
+        return {}
+
+    def compile_time_ns(self) -> int | None:
+        """Time spent compiling since the process began, by the stack's own timer; ``None``
+        where it keeps none."""
+        return None
+
+    def cache_files(self) -> int | None:
+        """Files in the stack's compile cache on disk now; ``None`` where there is no such
+        folder to count in."""
+        return None
+
+    def clear_fallbacks(self) -> None:
+        """Forget the operators that ran on the host so far."""
+
+    def fallbacks(self) -> tuple[str, ...]:
+        """Operators that ran on the host instead of the device since they were last cleared, by
+        name, in alphabetical order."""
+        return ()
 
     def reset_peak_memory(self) -> None:
         """Start a new high-water mark, where the device has one."""
@@ -150,6 +224,11 @@ class Backend(ABC):
         """High-water mark of device memory since the reset, or ``None``; and how it was read
         or why it is not known."""
         return None, "this backend has no allocator statistics"
+
+    def device_memory_bytes(self) -> tuple[int | None, str]:
+        """Memory in use on the whole device now, code and scratch space included, or ``None``;
+        and how it was read or why it is not known."""
+        return None, "this backend has no view of the whole device"
 
     def health(self) -> Mapping[str, Fact]:
         """Clocks, throttle reasons and temperature now, as far as they can be read."""

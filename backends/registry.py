@@ -16,6 +16,9 @@ _BUILT_IN: dict[str, str] = {
     "cuda": ".cuda:CudaBackend",
     "xpu": ".accelerator:XpuBackend",
     "mps": ".accelerator:MpsBackend",
+    "neuron": ".neuron:NeuronBackend",
+    "neuron-xla": ".neuron_xla:NeuronXlaBackend",
+    "xla": ".xla:XlaBackend",
 }
 _registered: dict[str, Callable[[], Backend]] = {}
 

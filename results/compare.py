@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from .fold import process_medians_s
+from .origin import SIMULATED_NOTICE, refuse_mixture
 from .record import Record
 from .statistics import Interval, intervals_overlap, ratio
 
@@ -95,9 +96,11 @@ def diff(a: Sequence[Record], b: Sequence[Record]) -> list[DiffRow]:
     Cases are the same by their typed columns. The configuration's name is left aside where only
     it differs (a renamed one is the same work), backend and devices where the hardware is
     another, and the mode across origins: others publish kernels and graphs, we run modes. A
-    case that has several counterparts gives a row for each.
+    case that has several counterparts gives a row for each. Raises ``OriginError`` where
+    simulated figures would be compared with others.
     """
-    pairs = _align(a, b)
+    refuse_mixture(a, b)
+    pairs = align(a, b)
     paired_a = {id(first) for first, _ in pairs}
     paired_b = {id(second) for _, second in pairs}
     rows = [_row(first, second) for first, second in pairs]
@@ -106,7 +109,7 @@ def diff(a: Sequence[Record], b: Sequence[Record]) -> list[DiffRow]:
     return rows
 
 
-def _align(a: Sequence[Record], b: Sequence[Record]) -> list[tuple[Record, Record]]:
+def align(a: Sequence[Record], b: Sequence[Record]) -> list[tuple[Record, Record]]:
     """Pairs of records of the same work. Each pass leaves one more column aside, and looks only
     at the cases that no pass before it has paired."""
     by_mode = [
@@ -284,7 +287,7 @@ def _side(record: Record, regime: Regime) -> Side:
 
 def warnings_about(a: Sequence[Record], b: Sequence[Record]) -> list[str]:
     """What a reader must know about the two runs as wholes before looking at a ratio."""
-    found = []
+    found = [SIMULATED_NOTICE] if any(r.origin == "simulated" for r in (*a, *b)) else []
     machines = [{r.environment.machine for r in run if r.environment} for run in (a, b)]
     if machines[0] & machines[1]:
         found.append(SAME_MACHINE)

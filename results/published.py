@@ -160,7 +160,7 @@ def _record(row: dict[str, str], run: str) -> Record:
         cost=cost,
         flags=sorted(f"PUBLISHED: {flag}" for flag in row["flags"].split(";") if flag),
         device=_device(row),
-        telemetry={"notes": row["notes"], "stack": row["stack_version"]},
+        notes="; ".join(said for said in (row["notes"], row["stack_version"]) if said),
         source=f"{row['source_repo_or_doc']} {row['source_path']} ({row['id']})",
     )
 

@@ -11,7 +11,7 @@ Every time is in the unit that its name ends in; ``_ns`` values are integers as 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -122,6 +122,20 @@ class NumericError(_Data):
     note: str = ""
 
 
+class Sensor(_Data):
+    """What one sensor said while a case was measured; None with `reason` where it said nothing."""
+
+    unit: str
+    """SI, or "percent of the maximum" where a vendor gives no more."""
+    mean: float | None = None
+    least: float | None = None
+    most: float | None = None
+    samples: int = 0
+    """Readings that the figures are of."""
+    reason: str = ""
+    """Why there is no figure."""
+
+
 class ProcessOutcome(_Data):
     """What one worker process found out about one case."""
 
@@ -140,7 +154,20 @@ class ProcessOutcome(_Data):
     graphs_compiled: int | None = None
     """Graphs that the compiler made; None where they can't be counted."""
     cache_state: str | None = None
-    """Whether compiled code was found in a cache; None where there is none."""
+    """"memory" where this process had all compiled code already, "warm" where it was found in a
+    cache on disk, else "cold"; None where nothing is compiled."""
+    cache_hits: int | None = None
+    """Compiled graphs found on disk in the first call."""
+    cache_files_before: int | None = None
+    """Files in the compile cache before the first call."""
+    cache_files_after: int | None = None
+    """Files in the compile cache after the first call."""
+    stack_compile_ns: int | None = None
+    """Compilation from the first call to the last sample, by the stack's own timer."""
+    in_process_ns: int | None = None
+    """First call of the same program made anew in the same process; None unless asked for."""
+    start_s: float | None = None
+    """Starting the worker up to its device's answer, on the first case of each worker."""
     warmup_calls: int = 0
     """Calls before the first sample; none of them is a sample."""
     warmup_ns: list[int] = []
@@ -150,16 +177,26 @@ class ProcessOutcome(_Data):
     isolated: Samples | None = None
     """Calls that are each synchronised before the next starts."""
     fit: QueueFit | None = None
+    split_ns: dict[str, list[int]] = {}
+    """Wall time of isolated calls by part: "trace", "dispatch", "device" on a lazy backend."""
+    fallbacks: list[str] = []
+    """Operators that ran on the host instead of the device in the timed part."""
     numeric: NumericError | None = None
     executed_dtype: str | None = None
     """The dtype that the device computed in (TF32 for fp32, auto-cast)."""
     peak_memory_bytes: int | None = None
     peak_memory_note: str = ""
     """How the peak was read, or why it is not known."""
+    device_memory_bytes: int | None = None
+    """In use on the whole device after the samples, code and scratch space included."""
+    device_memory_note: str = ""
+    """How that was read, or why it is not known."""
     clock_hz: float | None = None
     """Clock of the processor, measured beside the case."""
     health: dict[str, Fact] = {}
     """Clocks, throttle reasons and temperature, as far as they can be read."""
+    telemetry: dict[str, Sensor] = {}
+    """Sensors by name over the whole of `duration_s`."""
     flags: list[str] = []
 
 
@@ -226,6 +263,8 @@ class CostData(_Data):
     """Transcendental function evaluations."""
     collective_bytes: int = 0
     """Bytes over the links between devices."""
+    bytes_copied: int = 0
+    """The part of `bytes_moved` that a stack moves because it can't write in place."""
     uncounted_reason: str | None = None
 
 
@@ -267,6 +306,8 @@ class Device(_Data):
     memory_bytes: int | None
     driver: str | None
     facts: dict[str, Fact] = {}
+    simulated: bool = False
+    """A stand-in for hardware, of which its figures say nothing."""
 
 
 class Environment(_Data):
@@ -330,8 +371,10 @@ class Record(_Data):
     """All that was measured, raw."""
     device: Device | None = None
     environment: Environment | None = None
-    telemetry: dict[str, Any] = {}
-    """Sensors; null with a reason where absent."""
+    telemetry: dict[str, Sensor] = {}
+    """Sensors by name over all processes."""
+    notes: str = ""
+    """What the source of a published record says of it."""
     catalog_version: str = ""
     """Version of the catalog that the roofs come from."""
     ceiling_id: str | None = None

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .columns import Column, Legend, empty_table, fitted_table, say
+from .origin import SIMULATED_NOTICE, split_by_origin
 from .quantity import (
     UNKNOWN,
     format_fraction,
@@ -42,6 +43,8 @@ FLAGS = {
     "UNSTEADY_PROCESS": "one process found no steady state",
     "THROTTLED": "the device lowered its clock",
     "SINGLE_PROCESS": "one process: no interval",
+    "MAY_FUSE": "queued operators may be fused: the sustained figure may be of another program",
+    "NOT_MADE_ANEW": "the program couldn't be made a second time in the same process",
     "CEILING_STALE": "faster than the attained ceiling: measure it again with trnbench ceiling",
 }
 
@@ -56,7 +59,22 @@ _NAMED_CASES = 3
 def print_run(
     records: Sequence[Record], path: Path, console: Console, notices: Iterable[str] = ()
 ) -> None:
-    """Print a run: head, table, legend, cases without a result, the sum, and the file."""
+    """Print a run: head, table, legend, cases without a result, the sum, and the file.
+
+    What a stand-in for hardware measured has a table of its own, below that of real devices.
+    """
+    real, simulated = split_by_origin(records)
+    if real or not simulated:
+        _print_cases(real, console)
+    if simulated:
+        console.print(Text(SIMULATED_NOTICE, "bold red"), soft_wrap=True)
+        _print_cases(simulated, console)
+    for notice in notices:
+        say(console, f"note: {notice}")
+    console.print(Text(f"records: {path}"), soft_wrap=True)
+
+
+def _print_cases(records: Sequence[Record], console: Console) -> None:
     for line in header_lines(records):
         say(console, line, "dim")
     legend = Legend(numbered=console.width < _FULL_FLAGS_WIDTH, explained=FLAGS)
@@ -70,9 +88,6 @@ def print_run(
         console.print(left_out)
     console.print()
     say(console, summary_line(records), "bold")
-    for notice in notices:
-        say(console, f"note: {notice}")
-    console.print(Text(f"records: {path}"), soft_wrap=True)
 
 
 def run_table(records: Sequence[Record], width: int = 100, legend: Legend | None = None) -> Table:
@@ -178,6 +193,12 @@ def header_lines(records: Sequence[Record]) -> list[str]:
     for where in dict.fromkeys(map(_describe_software, records)):
         if where:
             lines.append(where)
+    starts = [p.start_s for r in records for p in r.processes if p.start_s is not None]
+    if starts:
+        lines.append(
+            f"{len(starts)} worker{'s' * (len(starts) != 1)} started, {format_seconds(sum(starts))} "
+            "in all before the first case of each"
+        )
     clocks = [p.clock_hz for r in records for p in r.processes if p.clock_hz is not None]
     if clocks:
         lines.append(

@@ -11,6 +11,8 @@ from trnbench.backends import registry
 from trnbench.backends.cpu import CpuBackend
 from trnbench.backends.protocol import Availability
 
+BUILT_IN = ("cpu", "cuda", "xpu", "mps", "neuron", "neuron-xla", "xla")
+
 
 class Point:
     """An entry point that another distribution declared."""
@@ -42,10 +44,10 @@ class OtherBackend(CpuBackend):
 
 
 def test_the_built_in_backends_come_first(declared):
-    assert registry.names() == ("cpu", "cuda", "xpu", "mps")
+    assert registry.names() == BUILT_IN
 
 
-@pytest.mark.parametrize("name", ["cpu", "cuda", "xpu", "mps"])
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_each_built_in_backend_goes_by_its_name(name):
     assert registry.create(name).name == name
 
@@ -55,7 +57,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones(declared):
         registry.create("cudaa")
 
     assert str(caught.value) == (
-        "unknown backend 'cudaa'; known: cpu, cuda, xpu, mps. Did you mean 'cuda'?"
+        "unknown backend 'cudaa'; known: cpu, cuda, xpu, mps, neuron, neuron-xla, xla. Did you mean 'cuda'?"
     )
 
 
