@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
+from ..backends import registry as backends
 from ..models.registry import family as family_named
 from ..results.fold import Folded, fold
 from ..results.record import CaseKey, CostData, Device, Failure, Record, RoofData, Status
@@ -16,6 +17,7 @@ from .ceiling_store import explain_absence, find_ceiling, load_ceiling
 from .options import RunOptions
 from .roofs import Held, attained_roof, catalog_roofs, cpu_roofs
 from .session import Session
+from .telemetry import merge
 
 
 class Assembly:
@@ -55,7 +57,7 @@ class Assembly:
         return Record(
             run=self.session.run,
             label=self.session.label,
-            origin="measured",
+            origin="simulated" if device is not None and device.simulated else "measured",
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             status=status,
             status_counts=folded.status_counts,
@@ -71,6 +73,7 @@ class Assembly:
             device=device,
             environment=self.session.environment,
             catalog_version=self.catalog_version,
+            telemetry=merge([outcome.telemetry for outcome in outcomes]),
             ceiling_id=ceiling.id if ceiling else None,
         )
 
@@ -78,7 +81,17 @@ class Assembly:
         if case_id(key) in self.external_costs:
             return self.external_costs[case_id(key)]
         formula = family_named(key.workload).cost
-        return CostData(**asdict(formula(key.params, key.dtype))) if formula else None
+        if formula is None:
+            return None
+        cost = formula(key.params, key.dtype)
+        copied = 0 if backends.create(key.backend).writes_in_place else cost.bytes_copied
+        moved = replace(
+            cost,
+            bytes_moved=cost.bytes_moved + copied,
+            working_set_bytes=cost.working_set_bytes + copied,
+            bytes_copied=copied,
+        )
+        return CostData(**asdict(moved))
 
     def _ceiling(self, device: Device, backend: str) -> tuple[AttainedCeiling | None, str]:
         """The stored ceiling that applies to the device; or ``None`` and why there is none."""

@@ -88,6 +88,10 @@ def _identity(backend: Backend) -> Identity:
     import torch
 
     found = backend.identity()
+    if found.simulated:
+        raise RuntimeError(
+            f"'{found.name}' is a stand-in for hardware, which has no ceiling; measure a real device"
+        )
     device = Device(
         **{name: getattr(found, name) for name in Device.model_fields if name != "facts"},
         facts=dict(found.facts),

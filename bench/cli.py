@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
+from . import stored_commands
+from .command_options import (
+    EXIT_CODES,
+    RESUME,
+    AsJson,
+    Backend,
+    Cores,
+    Dtype,
+    Exit,
+    Lnc,
+    Load,
+    Mode,
+    Out,
+    Preset,
+    Threads,
+    print_json,
+    print_run,
+)
 from .errors import UsageError
 from .options import DEFAULT_BUDGET_S, DEFAULT_OUT, DEFAULT_PROCESSES, DEFAULT_TIMEOUT_S
 
-EXIT_CODES = (
-    "Exit codes are pytest's: 0 every case is OK, UNSUPPORTED or SKIPPED; 1 a case ended "
-    "otherwise; 2 interrupted; 4 a wrong option; 5 no case selected."
-)
-
-
-class Exit(IntEnum):
-    """pytest's exit codes, so that both ways of running mean the same."""
-
-    OK = 0
-    FAILED = 1
-    INTERRUPTED = 2
-    USAGE = 4
-    NOTHING_SELECTED = 5
-
+if TYPE_CHECKING:
+    from .case import Case
+    from .options import RunOptions
 
 app = typer.Typer(
     name="trnbench",
@@ -42,40 +45,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
-Backend = Annotated[
+
+Patterns = Annotated[
     list[str] | None,
-    typer.Option(
-        "--backend",
-        "--bench-backend",
-        help="Backends to measure on, separated by commas or repeated (default: all).",
-    ),
+    typer.Argument(help="Keep the cases whose name contains one of these.", show_default=False),
 ]
-Preset = Annotated[str, typer.Option("--preset", "--bench-preset", help="quick, standard or full.")]
-Dtype = Annotated[
-    list[str] | None,
-    typer.Option("--dtype", "--bench-dtype", help="Keep these dtypes (commas, or repeat)."),
-]
-Mode = Annotated[
-    list[str] | None,
-    typer.Option("--mode", "--bench-mode", help="Keep these modes (commas, or repeat)."),
-]
-Load = Annotated[
-    list[str] | None,
-    typer.Option("--load", "--bench-load", help="Modules that register workloads or backends."),
-]
-# Numbers come as text: `option_values` reads them, as it does for pytest.
-Threads = Annotated[
-    str | None,
-    typer.Option(
-        "--threads",
-        "--bench-threads",
-        metavar="COUNT",
-        help="CPU threads (default: the physical cores, one processor left free).",
-    ),
-]
-RESUME = ("--resume", "--bench-resume")
-Out = Annotated[Path, typer.Option("--out", "--bench-out", help="Folder of the run's files.")]
 
 
 class _InterruptedError(Exception):
@@ -147,10 +121,7 @@ class RunCommand(TyperCommand):
 
 @app.command(cls=RunCommand, epilog=EXIT_CODES)
 def run(
-    patterns: Annotated[
-        list[str] | None,
-        typer.Argument(help="Keep the cases whose name contains one of these.", show_default=False),
-    ] = None,
+    patterns: Patterns = None,
     backend: Backend = None,
     preset: Preset = "quick",
     dtype: Dtype = None,
@@ -195,6 +166,17 @@ def run(
     tf32: Annotated[
         bool, typer.Option("--tf32", "--bench-tf32", help="Let fp32 matmuls use TF32.")
     ] = False,
+    cores: Cores = None,
+    lnc: Lnc = None,
+    cache: Annotated[
+        str,
+        typer.Option(
+            "--cache",
+            "--bench-cache",
+            metavar="kept|fresh",
+            help="Compile caches: as they are, or the run's own, empty at first.",
+        ),
+    ] = "kept",
     load: Load = None,
     label: Annotated[
         str, typer.Option("--label", "--bench-label", help="A name for the run.")
@@ -213,7 +195,6 @@ def run(
     from .option_values import OptionTexts, read_options
     from .progress import make_listener
     from .run import measure
-    from .selection import select
 
     texts = OptionTexts(
         backend=backend or (),
@@ -226,25 +207,128 @@ def run(
         memory_limit=memory_limit,
         threads=threads,
         tf32=tf32,
+        cores=cores,
+        lnc=lnc,
+        cache=cache,
         load=load or (),
         label=label,
         out=str(out),
         resume=resume,
     )
     options = read_options(texts, "--", Path())
+    cases = _select(options, patterns)
+    with _interruptible(), make_listener(sys.stderr) as listener:
+        result = measure(cases, options, listener)
+    print_run(result.records, result.path)
+    from ..results.record import ACCEPTED
+
+    if any(record.status not in ACCEPTED for record in result.records):
+        raise typer.Exit(Exit.FAILED)
+
+
+@app.command("compile")
+def compile_cases(
+    patterns: Patterns = None,
+    backend: Backend = None,
+    preset: Preset = "quick",
+    dtype: Dtype = None,
+    mode: Mode = None,
+    cores: Cores = None,
+    lnc: Lnc = None,
+    load: Load = None,
+) -> None:
+    """Fill the compile caches for these cases; measure and record nothing.
+
+    Also what to give to `neuron_parallel_compile`, whose outputs are invalid.
+    """
+    from rich.console import Console
+
+    from .option_values import OptionTexts, read_options
+    from .precompile import precompile, print_compiled
+    from .progress import make_listener
+
+    texts = OptionTexts(
+        backend=backend or (),
+        preset=preset,
+        dtype=dtype or (),
+        mode=mode or (),
+        cores=cores,
+        lnc=lnc,
+        load=load or (),
+    )
+    options = read_options(texts, "--", Path())
+    cases = _select(options, patterns)
+    with _interruptible(), make_listener(sys.stderr) as listener:
+        done = precompile(cases, options, listener)
+    print_compiled(done, Console())
+    from ..results.record import ACCEPTED
+
+    if any(one.outcome.status not in ACCEPTED for one in done):
+        raise typer.Exit(Exit.FAILED)
+
+
+def _select(options: RunOptions, patterns: list[str] | None) -> list[Case]:
+    """The cases of the options whose name contains a pattern; leaves where there is none."""
+    from .selection import select
+
     cases = select(options)
     if patterns:
         cases = [case for case in cases if any(p in case.node_name for p in patterns)]
     if not cases:
         print("trnbench: no case selected; see what there is with: trnbench list", file=sys.stderr)
         raise typer.Exit(Exit.NOTHING_SELECTED)
-    with _interruptible(), make_listener(sys.stderr) as listener:
-        result = measure(cases, options, listener)
-    _print_run(result.records, result.path)
-    from ..results.record import ACCEPTED
+    return cases
 
-    if any(record.status not in ACCEPTED for record in result.records):
-        raise typer.Exit(Exit.FAILED)
+
+@app.command(epilog=EXIT_CODES)
+def coverage(
+    patterns: Patterns = None,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--compare", metavar="A B", help="Compare two stored runs; try nothing."),
+    ] = None,
+    backend: Backend = None,
+    dtype: Dtype = None,
+    mode: Mode = None,
+    timeout: Annotated[
+        str,
+        typer.Option("--timeout", "--bench-timeout", metavar="SECONDS", help="Limit of a case."),
+    ] = f"{DEFAULT_TIMEOUT_S:g}",
+    cores: Cores = None,
+    lnc: Lnc = None,
+    load: Load = None,
+    label: Annotated[
+        str, typer.Option("--label", "--bench-label", help="A name for the run.")
+    ] = "",
+    out: Out = DEFAULT_OUT,
+    as_json: AsJson = False,
+) -> None:
+    """What runs here: every operator in every dtype and mode, tried once and not timed.
+
+    With --compare: what newly works in run B, and what no longer does (exit code 1).
+    """
+    from .coverage import compare_coverage_command, run_coverage_command
+    from .option_values import OptionTexts, read_options
+
+    if compare:
+        raise typer.Exit(compare_coverage_command(*compare, out, as_json=as_json))
+    texts = OptionTexts(
+        backend=backend or (),
+        dtype=dtype or (),
+        mode=mode or (),
+        processes="1",
+        timeout=timeout,
+        cores=cores,
+        lnc=lnc,
+        load=load or (),
+        label=label,
+        out=str(out),
+    )
+    with _interruptible():
+        code = run_coverage_command(
+            read_options(texts, "--", Path()), patterns or (), as_json=as_json
+        )
+    raise typer.Exit(code)
 
 
 @app.command("list")
@@ -259,7 +343,7 @@ def list_cases(
 
     rows = describe_workloads(preset, split_names(load or ()))
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
         print_workloads(rows)
 
@@ -302,63 +386,11 @@ def ceiling(
     raise typer.Exit(code)
 
 
-@app.command()
-def show(
-    run: Annotated[str, typer.Argument(help="A run's file, id or label, or a folder (newest).")],
-    as_json: AsJson = False,
-    out: Out = DEFAULT_OUT,
-) -> None:
-    """The table of a stored run."""
-    from ..results.archive import read_run
-
-    stored = read_run(run, out)
-    _note(stored.notices)
-    if as_json:
-        _print_json([record.model_dump(mode="json") for record in stored.records])
-    else:
-        from .listing import in_order
-
-        _print_run(in_order(stored.records), stored.path)
-
-
-@app.command()
-def diff(
-    a: Annotated[str, typer.Argument(help="The run to compare with.")],
-    b: Annotated[str, typer.Argument(help="The run that is compared.")],
-    as_json: AsJson = False,
-    out: Out = DEFAULT_OUT,
-) -> None:
-    """What is different between two runs: ratio with interval, and the ratio to expect.
-
-    A or B may be a CSV file of published measurements, or FILE.csv#CHIP for one chip of it.
-    """
-    from ..results.compare import diff as compare
-    from ..results.difference_table import print_diff
-    from .listing import in_order
-    from .published import read_any
-
-    first, second = read_any(a, out), read_any(b, out)
-    _note((*first.notices, *second.notices))
-    records_a, records_b = in_order(first.records), in_order(second.records)
-    rows = compare(records_a, records_b)
-    if as_json:
-        _print_json([row.to_dict() for row in rows])
-    else:
-        print_diff(rows, records_a, records_b)
-
-
-def _note(notices: tuple[str, ...]) -> None:
-    for notice in notices:
-        print(f"trnbench: note: {notice}", file=sys.stderr)
-
-
-def _print_run(records: Any, path: Path) -> None:
-    from rich.console import Console
-
-    from ..results.table import print_run
-
-    print_run(list(records), path, Console())
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, default=asdict))
+for command in (
+    stored_commands.show,
+    stored_commands.diff,
+    stored_commands.break_even,
+    stored_commands.check,
+    stored_commands.collectives,
+):
+    app.command()(command)

@@ -12,16 +12,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import pytest
 
 from ..backends import registry
-from ..backends.protocol import Settings
+from ..backends.protocol import Backend
 from ..results.record import CaseKey, CostData, Device, Failure, ProcessOutcome, Status
 from .fixture_messages import FixtureAnswer, FixtureJob
 from .memory import resident_bytes
+from .messages import SettingsData
 from .options import RunOptions
 from .plugin import CHILD_VARIABLE
 from .privacy import scrub_text
@@ -103,13 +105,25 @@ class FixtureCase:
 
     def _measure(self, process: int) -> tuple[ProcessOutcome, Device | None]:
         """Run the test in a fresh interpreter, and turn whatever happens into an outcome."""
+        name = self._key.backend if self._key is not None else self._backend
+        backend = registry.create(name)
+        busy = backend.busy(self.options.settings())
+        if busy is not None:
+            return ProcessOutcome(
+                process=process,
+                position=0,
+                status=Status.BUSY_DEVICE,
+                failure=Failure(message=busy.reason, mend=busy.mend, kind="busy"),
+                duration_s=0.0,
+            ), None
+        limit_s = self.options.timeout_s + backend.compile_allowance_s
         with tempfile.TemporaryDirectory(prefix="trnbench-") as folder:
             begin = time.monotonic()
             job = self._job(process, Path(folder))
             Path(folder, "job.json").write_text(job.model_dump_json(), encoding="utf-8")
             with Path(folder, "output").open("w+b") as output:
-                child = _Child(self._command(folder), self._environment(folder), output)
-                ended = child.wait(Path(job.answer), self.options.timeout_s, self._memory_bytes)
+                child = _Child(self._command(folder), self._environment(folder, backend), output)
+                ended = child.wait(Path(job.answer), limit_s, self._memory_bytes)
                 text = _tail(output)
             answer = _read(Path(job.answer))
         self._key = self._key or answer.key
@@ -140,8 +154,7 @@ class FixtureCase:
             process=process,
             position=0,
             budget_s=options.budget_s,
-            threads=options.threads,
-            allow_tf32=options.allow_tf32,
+            settings=SettingsData(**asdict(options.settings())),
             load=list(options.load),
             backends=list(options.backends),
             dtypes=list(options.dtypes),
@@ -167,12 +180,10 @@ class FixtureCase:
             command.append("--benchmark-disable")
         return command
 
-    def _environment(self, folder: str) -> dict[str, str]:
+    def _environment(self, folder: str, backend: Backend) -> dict[str, str]:
         environment = dict(os.environ)
         environment[CHILD_VARIABLE] = f"{folder}/job.json"
-        settings = Settings(threads=self.options.threads, allow_tf32=self.options.allow_tf32)
-        name = self._key.backend if self._key is not None else self._backend
-        registry.create(name).prepare_environment(environment, settings)
+        backend.prepare_environment(environment, self.options.settings())
         return environment
 
 

@@ -20,7 +20,7 @@ from .fixture_messages import FixtureAnswer, FixtureJob
 from .parent import die_with_parent
 from .privacy import scrub_text
 from .registration import load_registered
-from .sampling import OverBudgetError, RecompiledError, sample_call
+from .sampling import OverBudgetError, RecompiledError
 from .stated_cost import StatedCost, stated_cost
 
 if TYPE_CHECKING:
@@ -103,8 +103,9 @@ class FixtureChild:
             told = {name: scrub_text(getattr(stated, name)) for name in ("source", "convention")}
             self.answer.cost = CostData(**asdict(stated) | told)
         self._announce("first call")
-        if mode not in backend.modes:
-            modes = ", ".join(backend.modes)
+        known = (*backend.modes, *backend.modes_on_request)
+        if mode not in known:
+            modes = ", ".join(known)
             raise UsageError(f"bench: mode '{mode}' given; backend '{name}' has: {modes}")
         begin = time.perf_counter()
         refusal = self._refusal(backend, name, mode, found)
@@ -129,7 +130,7 @@ class FixtureChild:
         if not here.available:
             reason = f"backend '{name}' can't run here: {here.reason}"
             return Status.UNSUPPORTED, Failure(message=reason, mend=here.mend)
-        backend.start(Settings(threads=self.job.threads, allow_tf32=self.job.allow_tf32))
+        backend.start(Settings(**self.job.settings.model_dump()))
         identity = backend.identity()
         self.answer.device = Device(
             **{name: getattr(identity, name) for name in Device.model_fields if name != "facts"},
@@ -144,35 +145,27 @@ class FixtureChild:
         self, backend: Backend, function: Callable[..., Any], inputs: Sequence[Any], begin: float
     ) -> Any:
         assert self.answer.key is not None  # noqa: S101 - set by measure
-        compiled = self.answer.key.mode == "compiled"
+        mode = self.answer.key.mode
+        compiled = mode not in findings.UNCOMPILED
         failing = Status.COMPILE_ERROR if compiled else Status.RUNTIME_ERROR
         found: dict[str, Any] = {"executed_dtype": backend.executed_dtype(self.answer.key.dtype)}
         try:
+            backend.use_mode(mode)
             call = _placed_call(backend, function, inputs, compiled)
-            backend.reset_peak_memory()
-            before = dict(backend.counters())
-            first = time.perf_counter_ns()
-            value = call()
-            backend.synchronize()
-            found["first_call_ns"] = time.perf_counter_ns() - first
-            if compiled:
-                found |= findings.compilation(before, backend.counters())
+            finder = findings.Finder(backend, mode, found)
+            value = finder.call_first(call)
             self._learn_dtype(value)
             failing = Status.RUNTIME_ERROR
             seed = zlib.crc32(f"{self.job.process} {self.job.nodeid}".encode())
-            sampled = sample_call(call, backend, self.job.budget_s, self._announce, seed=seed)
+            finder.sample(call, self.job.budget_s, self._announce, seed)
         except (OverBudgetError, RecompiledError) as error:
             self._answer(begin, *findings.ended_by(error), **found)
             return value
         except Exception as error:
-            status = Status.OUT_OF_MEMORY if backend.is_out_of_memory(error) else failing
-            message = f"{type(error).__name__}: {str(error).strip()[:500]}"
-            failure = Failure(message=message, kind=type(error).__name__)
-            self._answer(begin, status, failure, **found)
+            found.pop("status", None)
+            self._answer(begin, *_status_of(error, backend, failing), **found)
             raise
-        first_call_ns = found["first_call_ns"]
-        found |= findings.sampling(sampled, backend, first_call_ns, compiled=compiled)
-        self._answer(begin, *findings.judge(sampled.sustained), **found)
+        self._answer(begin, *found.pop("status"), **found)
         return value
 
     def _learn_dtype(self, value: Any) -> None:
@@ -205,6 +198,15 @@ class FixtureChild:
         partial = path.with_suffix(".partial")
         partial.write_text(self.answer.model_dump_json(), encoding="utf-8")
         partial.replace(path)
+
+
+def _status_of(error: Exception, backend: Backend, failing: Status) -> tuple[Status, Failure]:
+    message = f"{type(error).__name__}: {str(error).strip()[:500]}"
+    known = findings.explained(backend, message)
+    if known is not None:
+        return known
+    status = Status.OUT_OF_MEMORY if backend.is_out_of_memory(error) else failing
+    return status, Failure(message=message, kind=type(error).__name__)
 
 
 def _placed_call(

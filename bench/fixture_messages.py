@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from ..results.record import CaseKey, CostData, Device, ProcessOutcome
+from .messages import SettingsData
 
 
 class FixtureJob(BaseModel):
@@ -21,8 +22,7 @@ class FixtureJob(BaseModel):
     process: int
     position: int
     budget_s: float
-    threads: int | None
-    allow_tf32: bool
+    settings: SettingsData
     load: list[str]
     backends: list[str]
     dtypes: list[str]

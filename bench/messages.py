@@ -19,16 +19,23 @@ class SettingsData(_Message):
     threads: int | None
     device_index: int
     allow_tf32: bool
+    cores: str | None = None
+    lnc: int | None = None
+    cache: str | None = None
+    compile_only: bool = False
 
 
 class Job(_Message):
     """What a worker is started with, on its standard input.
 
-    ``role`` is "measure", or "reference": compute each case's float64 reference on the CPU
-    into ``references`` and measure nothing. ``path`` are folders to import user modules from.
+    ``role`` is "measure"; "check": only whether each case runs and is right; "compile": only
+    fill the stack's compile caches; or "reference": compute each case's float64 reference on
+    the CPU into ``references`` and measure nothing.
+    ``path`` are folders to import user modules from. ``economics``: also time the first call of
+    the same program made anew in the same process.
     """
 
-    role: Literal["measure", "reference"]
+    role: Literal["measure", "check", "compile", "reference"]
     backend: str
     settings: SettingsData
     cases: list[CaseKey]
@@ -39,6 +46,7 @@ class Job(_Message):
     path: list[str]
     references: str
     parent: int
+    economics: bool = False
 
 
 class Started(_Message):

@@ -122,6 +122,24 @@ def add_options(parser: pytest.Parser) -> None:
         help="Let fp32 matmuls use TF32 on devices that have it.",
     )
     group.addoption(
+        "--bench-cores",
+        default=None,
+        metavar="CORES",
+        help="NeuronCores that a worker may claim, as 0 or 0-3. Default: core 0.",
+    )
+    group.addoption(
+        "--bench-lnc",
+        default=None,
+        metavar="1|2",
+        help="Physical NeuronCores in a logical one. Default: the chip's own.",
+    )
+    group.addoption(
+        "--bench-cache",
+        default="kept",
+        metavar="kept|fresh",
+        help="Compile caches: as they are, or the run's own, empty at first. Default: %(default)s.",
+    )
+    group.addoption(
         "--bench-load",
         action="append",
         default=[],

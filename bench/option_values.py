@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,30 +11,45 @@ from pathlib import Path
 from ..backends.threads import default_threads
 from ..models.family import DTYPES, PRESETS
 from .errors import UsageError, unknown
-from .options import RunOptions
+from .options import (
+    DEFAULT_BUDGET_S,
+    DEFAULT_OUT,
+    DEFAULT_PRESET,
+    DEFAULT_PROCESSES,
+    DEFAULT_TIMEOUT_S,
+    RunOptions,
+)
 from .selection import MODES
 
 GIB = 2**30
+LNC = ("1", "2")
+CACHES = ("kept", "fresh")
+#: As the Neuron runtime reads them: an index, a range with both ends, or several of these.
+_CORES = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionTexts:
-    """The options of a run as they were typed; each field is called as its option is."""
+    """The options of a run as they were typed; each field is called as its option is. What a
+    command doesn't offer is at its default."""
 
-    backend: Sequence[str]
-    preset: str
-    dtype: Sequence[str]
-    mode: Sequence[str]
-    processes: str
-    budget: str
-    timeout: str
-    memory_limit: str | None
-    threads: str | None
-    tf32: bool
-    load: Sequence[str]
-    label: str
-    out: str
-    resume: str | None
+    backend: Sequence[str] = ()
+    preset: str = DEFAULT_PRESET
+    dtype: Sequence[str] = ()
+    mode: Sequence[str] = ()
+    processes: str = str(DEFAULT_PROCESSES)
+    budget: str = str(DEFAULT_BUDGET_S)
+    timeout: str = str(DEFAULT_TIMEOUT_S)
+    memory_limit: str | None = None
+    threads: str | None = None
+    tf32: bool = False
+    cores: str | None = None
+    lnc: str | None = None
+    cache: str = "kept"
+    load: Sequence[str] = ()
+    label: str = ""
+    out: str = str(DEFAULT_OUT)
+    resume: str | None = None
 
 
 def read_options(texts: OptionTexts, prefix: str, here: Path) -> RunOptions:
@@ -57,6 +73,9 @@ def read_options(texts: OptionTexts, prefix: str, here: Path) -> RunOptions:
         if texts.threads is None
         else read_count(f"{prefix}threads", texts.threads),
         allow_tf32=texts.tf32,
+        cores=None if texts.cores is None else read_cores(f"{prefix}cores", texts.cores),
+        lnc=None if texts.lnc is None else int(_known(prefix, "lnc", [texts.lnc], LNC)[0]),
+        cache=_known(prefix, "cache", [texts.cache], CACHES)[0],
         load=split_names(texts.load),
         label=texts.label,
         out=read_folder(f"{prefix}out", texts.out, here),
@@ -78,6 +97,14 @@ def read_count(option: str, given: str) -> int:
     if count < 1:
         raise UsageError(f"{option}: '{given}' given, a whole number of 1 or more wanted")
     return count
+
+
+def read_cores(option: str, given: str) -> str:
+    if not _CORES.fullmatch(given):
+        raise UsageError(
+            f"{option}: '{given}' given, cores by index wanted, such as {option} 0 or {option} 0-3"
+        )
+    return given
 
 
 def read_positive(option: str, given: str, unit: str, scale: float = 1) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..backends.protocol import Settings
 from .defaults import (
     DEFAULT_BUDGET_S,
     DEFAULT_OUT,
@@ -37,6 +38,9 @@ class RunOptions:
       what was available when the run began.
     - ``threads``: CPU threads of torch's operators; ``None`` leaves torch its own default. What
       a person doesn't state is ``backends.threads.default_threads``.
+    - ``cores``, ``lnc``: see ``backends.protocol.Settings``.
+    - ``cache``: "kept" leaves compile caches as they are; "fresh" gives the run caches of its
+      own, empty at first: the first process compiles cold, the others find what it made.
     - ``load``: modules to import that register workloads or backends.
     - ``out``: the folder of the run's files.
     - ``resume``: ``None``, or the run to go on with ("" is the newest unfinished one).
@@ -52,7 +56,16 @@ class RunOptions:
     memory_limit_bytes: int | None = None
     threads: int | None = None
     allow_tf32: bool = False
+    cores: str | None = None
+    lnc: int | None = None
+    cache: str = "kept"
     load: tuple[str, ...] = ()
     label: str = ""
     out: Path = DEFAULT_OUT
     resume: str | None = None
+
+    def settings(self) -> Settings:
+        """What of it the backends read."""
+        return Settings(
+            threads=self.threads, allow_tf32=self.allow_tf32, cores=self.cores, lnc=self.lnc
+        )

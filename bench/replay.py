@@ -102,6 +102,7 @@ def extra_info(record: Record) -> dict[str, Any]:
     sustained = summary.sustained.value if summary and summary.sustained else None
     return record.case.model_dump(mode="json") | {
         "run": record.run,
+        "origin": record.origin,
         "status": str(record.status),
         "flags": record.flags,
         "unit": "seconds per call",

@@ -31,7 +31,8 @@ class Held:
 def identified(device: Device) -> Device:
     """The device with its chip in the catalog and its share of that chip, where its backend
     left that to the catalog: by the device's whole name and its memory, never guessed."""
-    if device.chip is not None or device.facts.get("architecture") is not None:
+    is_cpu = device.facts.get("architecture") is not None
+    if device.chip is not None or is_cpu or device.simulated:
         return device
     catalog = load_catalog()
     chip, reason = catalog.match_device(device.name, device.memory_bytes)

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from ..backends import registry as backends
-from ..backends.protocol import Settings
-from ..results.record import CaseKey, CostData, Device, ProcessOutcome, Record, Status
+from ..backends.protocol import Backend, Refusal, Settings
+from ..results.record import CaseKey, CostData, Device, Failure, ProcessOutcome, Record, Status
 from ..results.store import case_id
 from .assembly import Assembly
 from .case import Case
+from .errors import UsageError
+from .findings import explained
 from .messages import Job, SettingsData
 from .options import RunOptions
 from .registration import registering_modules
 from .session import Session, open_session
 from .supervisor import Limits, memory_limit_bytes, run_job, split_job
+from .telemetry import Telemetry
+
+#: Seconds after which a device that somebody holds is asked for once more.
+BUSY_AGAIN_S = 2.0
 
 
 class Listener(Protocol):
@@ -34,7 +42,8 @@ class Listener(Protocol):
         """A worker began with a case."""
 
     def phase(self, case: Case, process: int, phase: str) -> None:
-        """The case's phase: reference, build, first call, numerics, warm-up, sampling or fit."""
+        """The case's phase: reference, build, first call, numerics, warm-up, sampling,
+        fit or made anew."""
 
     def ended(self, case: Case, process: int, status: str) -> None:
         """A process is done with a case."""
@@ -70,18 +79,30 @@ def measure(
     options: RunOptions,
     listener: Listener,
     external: Sequence[ExternalCase] = (),
+    *,
+    check: bool = False,
 ) -> RunResult:
     """Measure ``cases`` in ``options.processes`` fresh worker processes and store a record for
-    each; ``external`` cases are measured in the same rounds and stored in the same file.
+    each; ``external`` cases are measured in the same rounds and stored in the same file. With
+    ``check`` nothing is timed: the records say which cases run and are right.
 
     Records are written as soon as a case's last process is done. Raises ``UsageError`` and
     ``results.store.StoreError`` for options that can't be met. An interrupt goes through; what
     was measured until then stays in the journal.
     """
     keys = [case.key() for case in cases] + [e.key for e in external]
-    with open_session(keys, options) as session:
+    require_environment(keys, options.settings())
+    role = "check" if check else "measure"
+    names = list(dict.fromkeys(key.backend for key in keys))
+    with (
+        open_session(keys, options, role) as session,
+        tempfile.TemporaryDirectory(prefix="trnbench-cache-") as cache,
+        Telemetry([] if check else names) as telemetry,
+    ):
         assembly = Assembly(session, options, {case_id(e.key): e.cost for e in external})
-        run = _Run(session, assembly, options, listener)
+        run = _Run(session, assembly, options, listener, telemetry, role)
+        if options.cache == "fresh":
+            run.settings = replace(run.settings, cache=cache)
         listener.planned([Case.of(key) for key in keys], options.processes)
         # What of them was measured to learn their keys is in the journal before anything else.
         run.measure_external(external, 0)
@@ -94,17 +115,35 @@ def measure(
         return RunResult(session.path, session.records())
 
 
+def require_environment(keys: Sequence[CaseKey], settings: Settings) -> None:
+    """Raises ``UsageError`` where a variable or a setting rules a backend out, before anything
+    is measured."""
+    for name in dict.fromkeys(key.backend for key in keys):
+        try:
+            backends.create(name).prepare_environment(dict(os.environ), settings)
+        except ValueError as error:
+            raise UsageError(f"backend '{name}' can't measure here: {error}") from error
+
+
 class _Run:
     """The rounds of a run: each process measures what is still open, in an order of its own."""
 
     def __init__(
-        self, session: Session, assembly: Assembly, options: RunOptions, listener: Listener
+        self,
+        session: Session,
+        assembly: Assembly,
+        options: RunOptions,
+        listener: Listener,
+        telemetry: Telemetry,
+        role: str,
     ) -> None:
+        self.role = role
         self.session = session
         self.assembly = assembly
         self.options = options
         self.listener = listener
-        self.settings = Settings(threads=options.threads, allow_tf32=options.allow_tf32)
+        self.telemetry = telemetry
+        self.settings = options.settings()
         self.limits = Limits(options.timeout_s, memory_limit_bytes(options.memory_limit_bytes))
 
     def make_references(self, keys: Sequence[CaseKey], references: str) -> None:
@@ -122,7 +161,7 @@ class _Run:
         ordered = [key for key in open_keys if first[_workload_of(key)] is key]
         job = self._job("reference", "cpu", ordered, process=0, references=references)
         environment = os.environ | {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
-        run_job(job, environment, self.limits, self._on_phase(0), on_outcome)
+        run_job(job, environment, self.limits, self._on_phase(0), on_outcome, lambda _: None)
         for key in open_keys:
             if _workload_of(key) in failed:
                 self._take(key, failed[_workload_of(key)], None)
@@ -135,11 +174,38 @@ class _Run:
             random.Random(f"{self.session.run} {process}").shuffle(todo)
             environment = dict(os.environ)
             backend.prepare_environment(environment, self.settings)
+            limits = replace(self.limits, case_s=self.limits.case_s + backend.compile_allowance_s)
+            explain = functools.partial(explained, backend)
             position = 0
             for chunk in split_job(todo, backend.cases_per_process):
-                job = self._job("measure", name, chunk, process, references, position)
-                run_job(job, environment, self.limits, self._on_phase(process), self._take)
+                busy = self._find_others(backend)
+                if busy is not None:
+                    self._leave(chunk, process, position, busy)
+                else:
+                    job = self._job(self.role, name, chunk, process, references, position)
+                    on_phase = self._on_phase(process)
+                    run_job(job, environment, limits, on_phase, self._take, explain)
                 position += len(chunk)
+
+    def _find_others(self, backend: Backend) -> Refusal | None:
+        """Who holds the device; asked twice, since a driver may still list a worker of ours that
+        has just ended."""
+        if backend.busy(self.settings) is None:
+            return None
+        time.sleep(BUSY_AGAIN_S)
+        return backend.busy(self.settings)
+
+    def _leave(self, keys: Sequence[CaseKey], process: int, position: int, busy: Refusal) -> None:
+        """Measure none of these now: somebody else is using the device."""
+        for index, key in enumerate(keys):
+            outcome = ProcessOutcome(
+                process=process,
+                position=position + index,
+                status=Status.BUSY_DEVICE,
+                failure=Failure(message=busy.reason, mend=busy.mend, kind="busy"),
+                duration_s=0.0,
+            )
+            self._take(key, outcome, None)
 
     def measure_external(self, external: Sequence[ExternalCase], process: int) -> None:
         """One process of each case that something else measures."""
@@ -173,9 +239,10 @@ class _Run:
                 "first_position": position,
                 "budget_s": self.options.budget_s,
                 "load": list(dict.fromkeys([*self.options.load, *registering_modules()])),
-                "path": _import_path(),
+                "path": import_path(),
                 "references": references,
                 "parent": os.getpid(),
+                "economics": self.settings.cache is not None,
             }
         )
 
@@ -193,6 +260,9 @@ class _Run:
 
     def _take(self, key: CaseKey, outcome: ProcessOutcome, device: Device | None) -> None:
         """Keep an outcome; write the case's record when it was the last."""
+        end_s = time.monotonic()
+        read = self.telemetry.between(end_s - outcome.duration_s, end_s)
+        outcome = outcome.model_copy(update={"telemetry": read})
         self.session.keep(key, outcome, device)
         self.listener.ended(Case.of(key), outcome.process, outcome.status)
         if not self.session.is_open(key):
@@ -208,6 +278,6 @@ def _workload_of(key: CaseKey) -> tuple[str, str, str]:
     return key.workload, key.configuration, key.dtype
 
 
-def _import_path() -> list[str]:
+def import_path() -> list[str]:
     """Where the parent finds a user's modules; the empty entry is the working folder."""
     return [str(Path(entry).absolute()) for entry in sys.path]

@@ -13,7 +13,7 @@ from .errors import UsageError, unknown
 from .options import RunOptions
 from .registration import load_registered
 
-MODES = ("eager", "compiled", "lazy")
+MODES = ("eager", "compiled", "lazy", "traced")
 
 
 def select(options: RunOptions) -> list[Case]:
@@ -27,10 +27,12 @@ def select(options: RunOptions) -> list[Case]:
     _require_known("dtype", options.dtypes, DTYPES)
     _require_known("mode", options.modes, MODES)
     chosen = list(_chosen_backends(options.backends))
-    offered = {mode for backend in chosen for mode in backend.modes}
+    offered = {mode for b in chosen for mode in (*b.modes, *b.modes_on_request)}
     for mode in options.modes:
         if mode not in offered:
-            has = "; ".join(f"{b.name} has {', '.join(b.modes)}" for b in chosen)
+            has = "; ".join(
+                f"{b.name} has {', '.join((*b.modes, *b.modes_on_request))}" for b in chosen
+            )
             raise UsageError(f"no chosen backend has the mode '{mode}': {has or 'none can run'}")
     return [
         case
@@ -62,22 +64,31 @@ def _chosen_backends(asked: Sequence[str]) -> Iterator[Backend]:
 def _cases_of(family: Family, backend: Backend, options: RunOptions) -> Iterator[Case]:
     for configuration in family.configurations:
         for dtype, compiled in entries(configuration, options.preset):
-            if compiled and "compiled" not in backend.modes:
-                continue
-            mode = "compiled" if compiled else backend.modes[0]
             if options.dtypes and dtype not in options.dtypes:
                 continue
-            if options.modes and mode not in options.modes:
-                continue
-            yield Case(
-                workload=family.name,
-                configuration=configuration.name,
-                params=configuration.params,
-                phase=family.phase,
-                dtype=dtype,
-                mode=mode,
-                backend=backend.name,
-            )
+            for mode in _modes_of(family, backend, options, compiled=compiled):
+                yield Case(
+                    workload=family.name,
+                    configuration=configuration.name,
+                    params=configuration.params,
+                    phase=family.phase,
+                    dtype=dtype,
+                    mode=mode,
+                    backend=backend.name,
+                )
+
+
+def _modes_of(
+    family: Family, backend: Backend, options: RunOptions, *, compiled: bool
+) -> list[str]:
+    """The modes of an entry on this backend, of those that were asked for. One on request goes
+    with the uncompiled entries, and is of inference only."""
+    if compiled:
+        modes = ["compiled"] if "compiled" in backend.modes else []
+    else:
+        asked = family.phase == "forward" and options.modes
+        modes = [backend.modes[0], *(backend.modes_on_request if asked else ())]
+    return [mode for mode in modes if not options.modes or mode in options.modes]
 
 
 def entries(configuration: Configuration, preset: str) -> list[tuple[str, bool]]:

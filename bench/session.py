@@ -36,7 +36,17 @@ SETTLED = frozenset(Status) - {
 #: Facts of the environment that may differ between the halves of a run.
 VOLATILE = frozenset({"boot", "load_average"})
 #: Options that must be as they were when a run is taken up again.
-BINDING = ("preset", "processes", "budget_s", "threads", "allow_tf32", "load")
+BINDING = (
+    "preset",
+    "processes",
+    "budget_s",
+    "threads",
+    "allow_tf32",
+    "cores",
+    "lnc",
+    "cache",
+    "load",
+)
 
 
 class Session:
@@ -138,8 +148,9 @@ class Session:
         return tuple(self._records[i] for i in ids if i in self._records)
 
 
-def open_session(keys: Sequence[CaseKey], options: RunOptions) -> Session:
-    """A new run, or the unfinished one that ``options.resume`` names.
+def open_session(keys: Sequence[CaseKey], options: RunOptions, role: str) -> Session:
+    """A new run, or the unfinished one that ``options.resume`` names; ``role`` is that of its
+    workers ("measure" or "check").
 
     Raises ``UsageError`` where there is nothing to measure, or where the cases, the options or
     the environment of the run to resume are others; ``StoreError`` where there is no such run.
@@ -151,7 +162,7 @@ def open_session(keys: Sequence[CaseKey], options: RunOptions) -> Session:
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         label=options.label,
         fingerprint=_fingerprint(here),
-        options={name: asdict(options)[name] for name in BINDING},
+        options={name: asdict(options)[name] for name in BINDING} | {"role": role},
         cases=list(keys),
     )
     if options.resume is None:

@@ -32,6 +32,9 @@ LOOK_S = 0.1
 START_TIMEOUT_S = 180.0
 #: Seconds that a worker gets to leave after its last message.
 LEAVE_S = 10.0
+#: What is read of a dead worker's output, and how many lines of it stand in a record.
+TAIL_BYTES = 8192
+LAST_LINES = 3
 #: Phases in which a case is timed, or runs what was compiled before.
 QUIET = frozenset({"warm-up", "sampling", "fit"})
 OUT_OF_MEMORY_TEXT = re.compile(
@@ -56,6 +59,7 @@ class Told:
     current: int | None = None
     phase: str = "start"
     case_begin: float = 0.0
+    start_s: float | None = None
 
 
 def run_job(
@@ -64,11 +68,13 @@ def run_job(
     limits: Limits,
     on_phase: Callable[[CaseKey, str], None],
     on_outcome: Callable[[CaseKey, ProcessOutcome, Device | None], None],
+    explain: Callable[[str], tuple[Status, Failure] | None],
 ) -> None:
     """Carry out every case of ``job``, however many workers that takes.
 
-    ``on_outcome`` is called once a case, in the order in which they end. Raises
-    ``KeyboardInterrupt`` through, with the worker ended.
+    ``on_outcome`` is called once a case, in the order in which they end; ``explain`` says what a
+    dead worker's last words give away. Raises ``KeyboardInterrupt`` through, with the worker
+    ended.
     """
     remaining = list(job.cases)
     position = job.first_position
@@ -77,6 +83,7 @@ def run_job(
             job.model_copy(update={"cases": remaining, "first_position": position}),
             environment,
             limits,
+            explain,
         )
         done = worker.run(on_phase, on_outcome)
         remaining, position = remaining[done:], position + done
@@ -85,9 +92,17 @@ def run_job(
 class _Worker:
     """One child process in a session of its own, so that its children end with it."""
 
-    def __init__(self, job: Job, environment: dict[str, str], limits: Limits) -> None:
+    def __init__(
+        self,
+        job: Job,
+        environment: dict[str, str],
+        limits: Limits,
+        explain: Callable[[str], tuple[Status, Failure] | None],
+    ) -> None:
         self.job = job
         self.limits = limits
+        self.explain = explain
+        self.begin = time.monotonic()
         self.told = Told()
         self.output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the worker
         reader, writer = os.pipe()
@@ -192,6 +207,7 @@ class _Worker:
             if isinstance(message, Started):
                 self.told.device = message.device
                 self.told.case_begin = time.monotonic()
+                self.told.start_s = self.told.case_begin - self.begin
             elif isinstance(message, Phase):
                 if message.index != self.told.current:
                     self.told.current = message.index
@@ -199,8 +215,11 @@ class _Worker:
                 self.told.phase = message.phase
                 on_phase(self.job.cases[message.index], message.phase)
             elif isinstance(message, Outcome):
-                self.told.outcomes[message.index] = message.outcome
-                on_outcome(self.job.cases[message.index], message.outcome, self.told.device)
+                outcome = message.outcome
+                if not self.told.outcomes:
+                    outcome = outcome.model_copy(update={"start_s": self.told.start_s})
+                self.told.outcomes[message.index] = outcome
+                on_outcome(self.job.cases[message.index], outcome, self.told.device)
                 self.told.case_begin = time.monotonic()
                 self._tell(b"")
 
@@ -244,7 +263,11 @@ class _Worker:
     def _explain_end(self) -> tuple[Status, Failure]:
         """Why a worker ended by itself inside a case: its exit status and last words."""
         code = self.process.returncode
-        words = self._last_words()
+        tail = self._tail()
+        known = self.explain(tail)
+        if known is not None:
+            return known
+        words = " | ".join(line.strip() for line in tail.splitlines()[-LAST_LINES:])
         if OUT_OF_MEMORY_TEXT.search(words):
             return Status.OUT_OF_MEMORY, Failure(message=words, kind="memory")
         if code < 0:
@@ -258,12 +281,10 @@ class _Worker:
             message=f"{message}: {words}" if words else message, kind=f"exit {code}"
         )
 
-    def _last_words(self, lines: int = 3) -> str:
+    def _tail(self) -> str:
         self.output.seek(0, os.SEEK_END)
-        size = self.output.tell()
-        self.output.seek(max(0, size - 4096))
-        text = self.output.read().decode(errors="replace").strip().splitlines()
-        return " | ".join(line.strip() for line in text[-lines:])
+        self.output.seek(max(0, self.output.tell() - TAIL_BYTES))
+        return self.output.read().decode(errors="replace").strip()
 
 
 def memory_limit_bytes(asked: int | None) -> int:

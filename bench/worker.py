@@ -30,7 +30,7 @@ from . import findings, messages
 from .parent import die_with_parent
 from .reference import SEED, compare_with_reference, compute_reference, reference_name
 from .registration import load_registered
-from .sampling import OverBudgetError, RecompiledError, sample_call
+from .sampling import OverBudgetError, RecompiledError
 
 if TYPE_CHECKING:
     from ..models.program import Program
@@ -102,6 +102,7 @@ class Worker:
                 self._measure_case(key, announce, found)
             status, failure = found.pop("status", (Status.OK, None))
         except EndedError as ended:
+            found.pop("status", None)
             status, failure = ended.status, ended.failure
         outcome = ProcessOutcome(
             process=self.job.process,
@@ -133,32 +134,64 @@ class Worker:
             raise EndedError(Status.UNSUPPORTED, Failure(message=refusal.reason, mend=refusal.mend))
         family = family_named(key.workload)
         announce("build")
-        program = self._build(family, key)
-        compiled = key.mode == "compiled"
-        with self._typed(Status.COMPILE_ERROR if compiled else Status.RUNTIME_ERROR, "placing"):
-            program = program.moved(backend.place)
-            if compiled:
-                program = program.compiled_with(backend.compiler())
+        program = self._placed(family, key)
         found["executed_dtype"] = backend.executed_dtype(key.dtype)
         announce("first call")
         call = program.bound_call()
-        backend.reset_peak_memory()
-        before = dict(backend.counters())
-        with self._typed(Status.COMPILE_ERROR if compiled else Status.RUNTIME_ERROR, "first call"):
-            begin = time.perf_counter_ns()
-            output = call()
-            backend.synchronize()
-            found["first_call_ns"] = time.perf_counter_ns() - begin
-        if compiled:
-            found |= findings.compilation(before, backend.counters())
+        finder = findings.Finder(backend, key.mode, found)
+        with self._typed(_failing(key), "first call"):
+            output = finder.call_first(call)
+        if self.job.role == "compile":
+            with self._typed(_failing(key), "the calls after the first"):
+                self._compile_rest(call)
+            return
         announce("numerics")
         found["numeric"] = numeric = self._check(program, output, family, key)
         _require_agreement(numeric)
         del output
+        if self.job.role == "check":
+            if found["fallbacks"]:
+                raise EndedError(*findings.fell_back(found["fallbacks"]))
+            with self._typed(Status.RUNTIME_ERROR, "the second call"):
+                finder.call_again(call)
+            return
         with self._typed(Status.RUNTIME_ERROR, "timed calls"):
-            sampled = sample_call(call, backend, self.job.budget_s, announce, seed=self._seed(key))
-        found |= findings.sampling(sampled, backend, found["first_call_ns"], compiled=compiled)
-        found["status"] = findings.judge(sampled.sustained)
+            finder.sample(call, self.job.budget_s, announce, self._seed(key))
+        if self.job.economics and "compile_ns" in found:
+            del program, call
+            announce("made anew")
+            try:
+                found["in_process_ns"] = self._time_made_anew(family, key)
+            except EndedError:
+                # The case itself is measured; a second copy of it may not fit the device.
+                found["flags"].append("NOT_MADE_ANEW")
+
+    def _compile_rest(self, call: Callable[[], Any]) -> None:
+        """Both regimes twice: each may be a program of its own, and so is the second step of a
+        training, whose optimizer has a state by then."""
+        for _ in range(2):
+            self.backend.time_sustained(call, 1)
+            self.backend.time_isolated(call, 1)
+
+    def _placed(self, family: Family, key: CaseKey) -> Program:
+        """The case's program on the device, compiled where its mode says so."""
+        program = self._build(family, key)
+        self.backend.use_mode(key.mode)
+        with self._typed(_failing(key), "placing"):
+            program = program.moved(self.backend.place)
+            if key.mode not in findings.UNCOMPILED:
+                program = program.compiled_with(self.backend.compiler())
+        return program
+
+    def _time_made_anew(self, family: Family, key: CaseKey) -> int:
+        """First call of the same program, made again in this process: what its caches in memory
+        and on disk save."""
+        gc.collect()
+        again: dict[str, Any] = {}
+        call = self._placed(family, key).bound_call()
+        with self._typed(_failing(key), "first call of the program made anew"):
+            findings.Finder(self.backend, key.mode, again).call_first(call)
+        return int(again["first_call_ns"])
 
     def _build(self, family: Family, key: CaseKey) -> Program:
         module, _, function = family.program.partition(":")
@@ -194,7 +227,10 @@ class Worker:
         except (OverBudgetError, RecompiledError) as error:
             raise EndedError(*findings.ended_by(error)) from error
         except Exception as error:
-            raise EndedError(self._status_of(error, status), _failure(error, doing)) from error
+            failure = _failure(error, doing)
+            known = findings.explained(self.backend, failure.message)
+            ended = known or (self._status_of(error, status), failure)
+            raise EndedError(*ended) from error
 
     def _status_of(self, error: Exception, otherwise: Status) -> Status:
         if self.backend.is_out_of_memory(error):
@@ -202,13 +238,18 @@ class Worker:
         # torch raises both classes for it; a workload's own ValueError is its own fault, and the
         # float64 reference is computed on a CPU that has every kernel.
         stack = isinstance(error, NotImplementedError) or type(error) is RuntimeError
-        if stack and self.job.role == "measure" and NO_KERNEL.search(str(error)):
+        if stack and self.job.role != "reference" and NO_KERNEL.search(str(error)):
             return Status.UNSUPPORTED
         return otherwise
 
     def _send(self, message: messages.Started | messages.Phase | messages.Outcome) -> None:
         self.pipe.write(messages.Line(message=message).model_dump_json() + "\n")
         self.pipe.flush()
+
+
+def _failing(key: CaseKey) -> Status:
+    """What an error in placing or in the first call means in this mode."""
+    return Status.RUNTIME_ERROR if key.mode in findings.UNCOMPILED else Status.COMPILE_ERROR
 
 
 def _settle() -> None:

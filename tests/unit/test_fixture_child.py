@@ -11,6 +11,7 @@ from trnbench.backends.cpu import CpuBackend
 from trnbench.bench import fixture_child
 from trnbench.bench.fixture_child import FixtureChild
 from trnbench.bench.fixture_messages import FixtureAnswer, FixtureJob
+from trnbench.bench.messages import SettingsData
 
 
 class CountingBackend(CpuBackend):
@@ -59,8 +60,7 @@ def test_a_compiled_call_says_how_many_graphs_and_from_where(
         process=0,
         position=0,
         budget_s=0.02,
-        threads=None,
-        allow_tf32=False,
+        settings=SettingsData(threads=None, device_index=0, allow_tf32=False),
         load=[],
         backends=[],
         dtypes=[],

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from trnbench.backends.protocol import Stamp
-from trnbench.bench import sampling
+from trnbench.bench import findings, sampling
 from trnbench.bench.sampling import OverBudgetError, RecompiledError, calls_per_sample, sample_call
+from trnbench.results.record import Status
 
 
 class FakeBackend:
@@ -20,6 +21,10 @@ class FakeBackend:
         self.fixed_ns = fixed_ns
         self.compiles = compiles
         self.log: list[tuple[str, int]] = []
+
+    def split(self, call) -> dict[str, int]:
+        call()
+        return {"dispatch": 10, "device": 20}
 
     def counters(self) -> dict[str, int]:
         return {"graphs_compiled": min(self.compiles, len(self.log))}
@@ -91,13 +96,61 @@ def test_warm_up_waits_until_the_compile_counter_stands_still():
     assert len(found.warmup_ns) >= 12 + sampling.WARMUP_SAMPLES - 1
 
 
-def test_a_counter_that_moves_while_timing_is_an_error_and_not_a_sample():
+def test_a_counter_that_moves_while_timing_marks_the_samples_and_keeps_them():
     backend = FakeBackend()
     phases: list[str] = []
     backend.counters = lambda: {"graphs_compiled": int("sampling" in phases)}
 
-    with pytest.raises(RecompiledError, match="graphs_compiled"):
-        sample_call(nothing, backend, budget_s=0.05, announce=phases.append)
+    found = sample_call(nothing, backend, budget_s=0.05, announce=phases.append)
+
+    assert found.moved == {"graphs_compiled": 1}
+    assert len(found.sustained.wall_ns) >= 3
+    assert findings.judge(found.sustained, found.moved, [])[0] is Status.RECOMPILED
+
+
+def test_a_fallback_is_no_result_of_the_device():
+    found = sample_call(nothing, FakeBackend(), budget_s=0.05)
+
+    status, failure = findings.judge(found.sustained, found.moved, ["aten::linalg_eig"])
+
+    assert found.moved == {}
+    assert status is Status.FALLBACK_TO_CPU
+    assert "aten::linalg_eig" in failure.message
+    assert findings.judge(found.sustained, found.moved, [])[0] is Status.OK
+
+
+@pytest.mark.parametrize("compiles", [1, 2, 5])
+def test_minutes_of_compiling_are_not_held_against_the_warm_up(compiles, monkeypatch):
+    class Compiling(FakeBackend):
+        def _stamp(self, regime: str, call, calls: int, wall_ns: int) -> Stamp:
+            # Compiled in the first calls: each regime's own program, a step's second graph.
+            late = 200_000_000_000 * (len(self.log) < compiles)
+            clock["ns"] += late + wall_ns
+            return super()._stamp(regime, call, calls, wall_ns + late)
+
+    clock = {"ns": 0}
+    monkeypatch.setattr(sampling.time, "perf_counter_ns", lambda: clock["ns"])
+    monkeypatch.setattr(sampling, "clock_cost_ns", lambda: 50)
+
+    found = sample_call(nothing, Compiling(compiles=compiles), budget_s=0.25)
+
+    assert found.calls == 50
+    assert found.moved == {}
+
+
+def test_a_long_call_is_sampled_only_when_its_counters_stand_still():
+    backend = FakeBackend(call_ns=150_000_000, compiles=5)
+
+    found = sample_call(nothing, backend, budget_s=2.0)
+
+    assert len(found.warmup_ns) >= 6
+    assert found.moved == {}
+
+
+def test_single_calls_are_taken_apart():
+    found = sample_call(nothing, FakeBackend(), budget_s=0.05)
+
+    assert found.split_ns == {"dispatch": [10] * sampling.SPLITS, "device": [20] * sampling.SPLITS}
 
 
 def test_a_counter_that_never_rests_ends_the_warm_up():

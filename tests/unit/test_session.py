@@ -15,7 +15,7 @@ class KilledError(Exception):
 
 
 def opened(out, keys, **changes):
-    return open_session(keys, RunOptions(out=out, threads=1, **changes))
+    return open_session(keys, RunOptions(out=out, threads=1, **changes), "measure")
 
 
 def test_the_clock_is_the_highest_of_all_processes_of_all_cases(tmp_path, make):
