@@ -1,28 +1,24 @@
-"""Whether each backend can run here; if not, why, and what to do about it."""
+"""Whether each backend can run here and now; if not, why, and what to do about it."""
 
 from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator
 from typing import Any
 
 from ..backends import registry
 from ..backends.installation import find_version
-from ..backends.neuron_stacks import NeuronSetup, explain, find_neuron_setup
-from ..backends.protocol import Fact
+from ..backends.protocol import Availability, Fact, Settings
 from ..backends.toolchain import find_cpp_compiler, find_python_header, read_compiler_version
-
-NEURON_SETUPS = ("neuron", "neuron-xla")
 
 
 def diagnose() -> list[dict[str, Any]]:
     """One entry a backend: ``name``, ``available``, ``reason``, ``mend`` (what to do, or "")
     and ``facts``. Imports no torch and touches no device.
 
-    Known set-ups that have no backend in this release are listed after the backends.
+    A device that others hold right now isn't available: nothing could be measured on it.
     """
-    entries = [
+    return [
         {
             "name": name,
             "available": found.available,
@@ -30,10 +26,9 @@ def diagnose() -> list[dict[str, Any]]:
             "mend": found.mend,
             "facts": dict(found.facts),
         }
-        for name, found in registry.availabilities().items()
+        for name, available in registry.availabilities().items()
+        for found in [_ask_whether_busy(name, available)]
     ]
-    known = registry.names()
-    return entries + list(_diagnose_neuron(find_neuron_setup(), known))
 
 
 def read_tool_versions() -> dict[str, Fact]:
@@ -83,15 +78,8 @@ def _show(version: Fact) -> str:
     return str(version or "missing")
 
 
-def _diagnose_neuron(setup: NeuronSetup, known: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    for name in NEURON_SETUPS:
-        if name in known:
-            continue
-        reason, mend = explain(setup, name)
-        yield {
-            "name": name,
-            "available": False,
-            "reason": f"{reason}; " * bool(reason) + "this release has no such backend yet",
-            "mend": mend,
-            "facts": setup.facts,
-        }
+def _ask_whether_busy(name: str, found: Availability) -> Availability:
+    busy = registry.create(name).busy(Settings()) if found.available else None
+    if busy is None:
+        return found
+    return Availability(available=False, reason=busy.reason, mend=busy.mend, facts=found.facts)

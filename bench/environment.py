@@ -11,6 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..backends.installation import find_version
+from ..backends.neuron_facts import Surroundings
+from ..backends.neuron_sdk import DISTRIBUTIONS as NEURON_DISTRIBUTIONS
+from ..backends.neuron_sdk import find_release, read_packages
+from ..backends.neuron_sysfs import read_driver_version as read_neuron_driver_version
 from ..backends.nvml import read_driver_version
 from ..backends.processor import read_cpu
 from ..backends.toolchain import find_cpp_compiler, read_compiler_version
@@ -21,21 +25,11 @@ from .privacy import scrub_value
 _SALT = "trnbench machine"
 MACHINE_ID_FILES = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-NEURON_DRIVER = Path("/sys/module/neuron/version")
-VARIABLE_PREFIXES = ("NEURON_", "XLA_", "PJRT_", "CUDA_", "TORCH_", "OMP_", "MKL_")
+VARIABLE_PREFIXES = ("NEURON_", "XLA_", "PJRT_", "CUDA_", "TORCH_", "OMP_", "MKL_", "TRNBENCH_")
 DISTRIBUTIONS = (
     "trnbench",
-    "torch",
-    "numpy",
+    *NEURON_DISTRIBUTIONS,
     "triton",
-    "torch-neuronx",
-    "neuronx-cc",
-    "libneuronxla",
-    "torch-xla",
-    "nki",
-    "nrtpy",
-    "libtorch-neuronx-lite",
-    "neuronx-distributed",
     "transformers",
     "pytest",
     "pytest-benchmark",
@@ -69,13 +63,16 @@ def environment(threads: int | None) -> Environment:
 
 
 def read_versions() -> dict[str, str]:
-    """Versions of what a result can depend on, of those that are present."""
+    """Versions of what a result can depend on, of those that are present: distributions, system
+    packages, drivers, and the release of the Neuron SDK that these belong to."""
     found = {name: find_version(name) for name in DISTRIBUTIONS}
     compiler = find_cpp_compiler()
     found["c++"] = read_compiler_version(compiler) if compiler else None
     found["nvidia-driver"] = read_driver_version()
-    if NEURON_DRIVER.is_file():
-        found["neuron-driver"] = NEURON_DRIVER.read_text(encoding="utf-8").strip()
+    root = Surroundings.here().root
+    found |= read_packages(root)
+    found["neuron-driver"], _ = read_neuron_driver_version(root)
+    found["neuron-sdk"] = find_release({name: one for name, one in found.items() if one})
     return {name: version for name, version in found.items() if version}
 
 

@@ -44,6 +44,55 @@ def test_a_real_environment_is_filled_in():
     assert found.load_average >= 0
 
 
+STATUS = """\
+Package: aws-neuronx-{name}
+Status: install ok installed
+Version: {version}
+Architecture: amd64
+Maintainer: nobody <nobody@example.com>
+Description: none
+
+"""
+
+
+def test_the_versions_of_a_neuron_stack_are_there(tmp_path, monkeypatch):
+    """Distributions of its own, system packages and a loaded driver, and their release."""
+    monkeypatch.setenv("TRNBENCH_NEURON_ROOT", str(tmp_path))
+    found = {
+        "torch-neuronx": "2.14.3.0+abc",
+        "neuronx-cc": "2.28.7631.0+abc",
+        "vllm-neuron": "0.24.0.1.2.0",
+        "nrtpy": "2.35.30",
+    }
+    monkeypatch.setattr(module, "find_version", found.get)
+    (tmp_path / "var/lib/dpkg").mkdir(parents=True)
+    (tmp_path / "var/lib/dpkg/status").write_text(
+        STATUS.format(name="runtime-lib", version="2.35.30.0-f1c")
+        + STATUS.format(name="tools", version="2.33.38.0"),
+        encoding="utf-8",
+    )
+    driver = tmp_path / "sys/module/neuron/version"
+    driver.parent.mkdir(parents=True)
+    driver.write_text("2.31.7.0\n", encoding="utf-8")
+    versions = module.read_versions()
+
+    assert versions.items() >= found.items()
+    assert versions["aws-neuronx-runtime-lib"] == "2.35.30.0-f1c"
+    assert versions["aws-neuronx-tools"] == "2.33.38.0"
+    assert versions["neuron-driver"] == "2.31.7.0"
+    assert versions["neuron-sdk"] == "2.33.0"
+    driver.write_text("garbage of /home/bob", encoding="utf-8")
+    assert "neuron-driver" not in module.read_versions()
+
+
+def test_without_a_neuron_stack_there_is_no_word_of_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRNBENCH_NEURON_ROOT", str(tmp_path))
+    monkeypatch.setattr(module, "find_version", {"torch": "2.13.0"}.get)
+
+    assert module.read_versions()["torch"] == "2.13.0"
+    assert not [name for name in module.read_versions() if "neuron" in name]
+
+
 def test_the_same_machine_has_the_same_name():
     first, second = environment(None), environment(None)
 
@@ -156,12 +205,14 @@ def test_only_variables_of_device_stacks_and_thread_pools_are_kept():
         "TORCH_LOGS": "+dynamo",
         "OMP_NUM_THREADS": "2",
         "MKL_NUM_THREADS": "2",
+        "TORCH_NEURONX_METRICS_ENABLED": "1",
+        "TRNBENCH_NEURON_ROOT": "/host",
         "AWS_SECRET_ACCESS_KEY": "x",
         "HOME": "y",
         "MY_CUDA_HOME": "z",
     }
 
-    assert set(read_variables(variables)) == set(list(variables)[:7])
+    assert set(read_variables(variables)) == set(list(variables)[:9])
 
 
 @pytest.mark.parametrize(
