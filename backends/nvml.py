@@ -36,6 +36,8 @@ class Nvml:
 
     def __init__(self, library: Any) -> None:
         self._library = library
+        #: What a call raises where the driver or the GPU doesn't answer.
+        self.error: type[Exception] = library.NVMLError
         library.nvmlInit()
 
     def driver_version(self) -> str:
@@ -51,6 +53,24 @@ class Nvml:
             _as_text(library.nvmlDeviceGetName(library.nvmlDeviceGetHandleByIndex(index)))
             for index in range(library.nvmlDeviceGetCount())
         )
+
+    def uuids(self) -> tuple[str, ...]:
+        """In the order of :meth:`names`."""
+        library = self._library
+        return tuple(
+            _as_text(library.nvmlDeviceGetUUID(library.nvmlDeviceGetHandleByIndex(index)))
+            for index in range(library.nvmlDeviceGetCount())
+        )
+
+    def utilization_percent(self, uuid: str) -> float | None:
+        """Share of the library's last sampling period (up to a second) in which a kernel ran on
+        the GPU with this UUID; ``None`` where the GPU doesn't count it."""
+        library = self._library
+        handle = library.nvmlDeviceGetHandleByUUID(uuid)
+        try:
+            return float(library.nvmlDeviceGetUtilizationRates(handle).gpu)
+        except library.NVMLError:
+            return None
 
     def read_health(self, uuid: str) -> dict[str, Fact]:
         """Clocks, temperature, power and throttle reasons of the GPU with this UUID, now.
