@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import sys
 import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -42,7 +41,6 @@ from .xla_environment import find_ruled_out
 #: NC_v2: Trainium1 and Inferentia2; NC_v3 and NC_v3d: Trainium2 with LNC=1 and LNC=2.
 _KINDS = {"NC_v2": ("core", 1), "NC_v3": ("LNC=1", 1), "NC_v3d": ("LNC=2", 2)}
 _NC_V2_CHIPS = ("Trainium1", "Inferentia2")
-_TOOLS = "/opt/aws/neuron/bin"
 _DEFAULT_CACHE = "/var/tmp/neuron-compile-cache"  # noqa: S108 - the stack's choice, and only read
 
 
@@ -109,7 +107,8 @@ class NeuronXlaBackend(XlaBackend):
         environment.setdefault("NEURON_PROCESS_TAG", neuron_environment.PROCESS_TAG)
         # A crash says where, and with that which known one it is.
         environment.setdefault("PYTHONFAULTHANDLER", "1")
-        _set_paths(environment)
+        neuron_environment.set_path(environment)
+        _set_home(environment)
         _set_compiler(environment, settings)
 
     def busy(self, settings: Settings) -> Refusal | None:
@@ -236,12 +235,7 @@ def _memory_part(setup: NeuronSetup, cores: int) -> int | None:
     return setup.memory_bytes * len(setup.devices) * cores // setup.physical_cores
 
 
-def _set_paths(environment: dict[str, str]) -> None:
-    """What the stack looks up by name: its own programs lie beside the interpreter and in the
-    folder of the Neuron tools; and it needs a home folder."""
-    own, path = str(Path(sys.executable).parent), environment.get("PATH", os.defpath)
-    folders = [own, *path.split(os.pathsep), _TOOLS]
-    environment["PATH"] = os.pathsep.join(dict.fromkeys(folders))
+def _set_home(environment: dict[str, str]) -> None:
     home = environment.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir
     if not Path(home).is_dir():
         raise ValueError(

@@ -141,7 +141,8 @@ def explained(backend: Backend, text: str) -> tuple[Status, Failure] | None:
     known = backend.explain(text)
     if known is None:
         return None
-    message = f"{known.cause} ({known.name}): {text[:300]}"
+    said = " ".join(text.split())[:300]
+    message = f"{known.cause} ({known.name}): {said}"
     return Status(known.status), Failure(message=message, mend=known.mend, kind=known.name)
 
 

@@ -54,8 +54,8 @@ def precompile(cases: Sequence[Case], options: RunOptions, listener: Listener) -
         backend = backends.create(name)
         environment = dict(os.environ)
         backend.prepare_environment(environment, settings)
-        case_s = options.timeout_s + backend.compile_allowance_s
-        limits = Limits(case_s, memory_limit_bytes(options.memory_limit_bytes))
+        memory_bytes = memory_limit_bytes(options.memory_limit_bytes)
+        limits = Limits(options.timeout_s, memory_bytes, backend.compile_allowance_s)
         explain = functools.partial(explained, backend)
         wanted = [key for key in keys if key.backend == name]
         for chunk in split_job(wanted, backend.cases_per_process):

@@ -174,7 +174,7 @@ class _Run:
             random.Random(f"{self.session.run} {process}").shuffle(todo)
             environment = dict(os.environ)
             backend.prepare_environment(environment, self.settings)
-            limits = replace(self.limits, case_s=self.limits.case_s + backend.compile_allowance_s)
+            limits = replace(self.limits, compile_s=backend.compile_allowance_s)
             explain = functools.partial(explained, backend)
             position = 0
             for chunk in split_job(todo, backend.cases_per_process):

@@ -130,7 +130,7 @@ class Session:
     def keep(self, key: CaseKey, outcome: ProcessOutcome, device: Device | None) -> None:
         """Write an outcome to the journal before anything else is measured."""
         if device is not None and key.backend not in self._devices:
-            self._devices[key.backend] = identified(device)
+            self._devices[key.backend] = identified(_publishable_device(device))
         outcome = _publishable(outcome)
         self._writer.journal(key, outcome, self._devices.get(key.backend))
         self._outcomes.setdefault(case_id(key), []).append(outcome)
@@ -177,6 +177,12 @@ def open_session(keys: Sequence[CaseKey], options: RunOptions, role: str) -> Ses
     return Session(
         writer, here, options.processes, journal.outcomes, journal.devices, stored.records
     )
+
+
+def _publishable_device(device: Device) -> Device:
+    """The device with paths and names taken out of what its stack says of it."""
+    facts = {k: scrub_text(v) if isinstance(v, str) else v for k, v in device.facts.items()}
+    return device.model_copy(update={"facts": facts})
 
 
 def _publishable(outcome: ProcessOutcome) -> ProcessOutcome:

@@ -37,6 +37,8 @@ TAIL_BYTES = 8192
 LAST_LINES = 3
 #: Phases in which a case is timed, or runs what was compiled before.
 QUIET = frozenset({"warm-up", "sampling", "fit"})
+#: Phases after which nothing should be compiled any more.
+SAMPLED = frozenset({"sampling", "fit"})
 OUT_OF_MEMORY_TEXT = re.compile(
     r"out of memory|can't allocate memory|std::bad_alloc", re.IGNORECASE
 )
@@ -44,10 +46,15 @@ OUT_OF_MEMORY_TEXT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Wall limit of one case in one process, and the resident size that ends a worker."""
+    """Wall limit of one case in one process, and the resident size that ends a worker.
+
+    ``compile_s`` comes on top of ``case_s`` up to the end of the warm-up, for a compiler that
+    takes minutes; what is sampled after that has ``case_s`` for itself.
+    """
 
     case_s: float
     memory_bytes: int
+    compile_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -59,6 +66,7 @@ class Told:
     current: int | None = None
     phase: str = "start"
     case_begin: float = 0.0
+    sampling_begin: float = 0.0
     start_s: float | None = None
 
 
@@ -213,6 +221,8 @@ class _Worker:
                     self.told.current = message.index
                     self.told.case_begin = time.monotonic()
                 self.told.phase = message.phase
+                if message.phase == "sampling":
+                    self.told.sampling_begin = time.monotonic()
                 on_phase(self.job.cases[message.index], message.phase)
             elif isinstance(message, Outcome):
                 outcome = message.outcome
@@ -224,8 +234,14 @@ class _Worker:
                 self._tell(b"")
 
     def _limit_passed(self) -> tuple[Status, Failure] | None:
-        elapsed = time.monotonic() - self.told.case_begin
-        limit = self.limits.case_s if self.told.device else START_TIMEOUT_S
+        begin, limit = self.told.case_begin, self.limits.case_s
+        if not self.told.device:
+            limit = START_TIMEOUT_S
+        elif self.limits.compile_s and self.told.phase in SAMPLED:
+            begin = self.told.sampling_begin
+        else:
+            limit += self.limits.compile_s
+        elapsed = time.monotonic() - begin
         if elapsed > limit:
             doing = self.told.phase
             return Status.TIMEOUT, Failure(

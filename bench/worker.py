@@ -228,7 +228,8 @@ class Worker:
             raise EndedError(*findings.ended_by(error)) from error
         except Exception as error:
             failure = _failure(error, doing)
-            known = findings.explained(self.backend, failure.message)
+            # A compiler's own words may stand on a later line than torch's.
+            known = findings.explained(self.backend, f"{failure.message}\n{error}")
             ended = known or (self._status_of(error, status), failure)
             raise EndedError(*ended) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+import time
 
 import torch
 
@@ -43,6 +44,38 @@ class _Speaking:
 @bench_case(name="speaking", params={"small": {}})
 def speaking(params, dtype, seed):
     return _Speaking(), (torch.ones(4, 4),)
+
+
+class _Slow:
+    """Its first call takes as long as a compiler; ``stuck`` hangs once it is warm."""
+
+    def __init__(self, stuck):
+        self.stuck = stuck
+        self.begin = None
+
+    def __call__(self, x):
+        if x.dtype == torch.float64:
+            return x + 1
+        if self.begin is None:
+            time.sleep(7)
+            self.begin = time.monotonic()
+        # With a budget of four seconds the warm-up takes two: this is after it.
+        if self.stuck and time.monotonic() - self.begin > 3.5:
+            time.sleep(3600)
+        return x + 1
+
+
+@bench_case(name="slow", params={"steady": {"stuck": False}, "stuck": {"stuck": True}})
+def slow(params, dtype, seed):
+    return _Slow(params["stuck"]), (torch.ones(4, 4),)
+
+
+class Compiling(CpuBackend):
+    """Has a compiler that takes longer than a case may."""
+
+    name = "compiling"
+    warmup_seconds = 4.0
+    compile_allowance_s = 600.0
 
 
 class Occupied(CpuBackend):
@@ -102,5 +135,5 @@ class Alone(CpuBackend):
     cases_per_process = 1
 
 
-for kind in (Occupied, StandIn, Falling, Restless, Explaining, Alone):
+for kind in (Compiling, Occupied, StandIn, Falling, Restless, Explaining, Alone):
     registry.register(kind.name, kind)

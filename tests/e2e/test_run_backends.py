@@ -109,6 +109,26 @@ def test_many_cases_in_a_process_pay_for_one_start(folder):
     assert "2 workers started" in done.stdout
 
 
+SHORT = ("--threads", "1", "--budget", "4", "--processes", "1", "--timeout", "6")
+
+
+def test_a_compiler_may_take_longer_than_a_case(folder):
+    # Seven seconds of compiling and four of warm-up are not held against the limit of six.
+    options = ("--threads", "1", "--budget", "0.2", "--processes", "1", "--timeout", "6")
+    _, (record,) = run(folder, "compiling", "slow[steady", options=options)
+
+    assert record["status"] in {"OK", "NOT_STEADY"}
+    assert record["processes"][0]["first_call_ns"] > 6e9
+
+
+def test_what_hangs_after_the_warm_up_has_the_case_s_own_limit(folder):
+    _, (record,) = run(folder, "compiling", "slow[stuck", options=SHORT)
+
+    assert record["status"] == "TIMEOUT"
+    assert "in phase 'sampling'" in record["failure"]["message"]
+    assert "limit 6 s" in record["failure"]["message"]
+
+
 def test_simulated_and_measured_runs_are_not_compared(folder):
     run(folder, "stand-in", options=(*LIMITS, "--label", "pretended"))
     again = [sys.executable, "-m", "trnbench", "run", "square[", "--load", "odd_backends"]
