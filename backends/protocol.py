@@ -34,13 +34,15 @@ class KnownFailure:
     """A failure that a stack's own words give away.
 
     ``name`` is the stack's own word for it ("NCC_EOOM001"); ``status`` is one of the statuses
-    of a record, such as "OUT_OF_MEMORY"; ``cause`` and ``mend`` are ours.
+    of a record, such as "OUT_OF_MEMORY"; ``cause`` and ``mend`` are ours; ``line`` is the line
+    of the text that gave it away.
     """
 
     name: str
     status: str
     cause: str
     mend: str
+    line: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ class Backend(ABC):
     name: ClassVar[str]
     #: Cases that one worker process may measure; ``None``: the whole selection.
     cases_per_process: ClassVar[int | None] = None
+    #: ``Settings.cores`` and ``Settings.lnc`` mean something to it.
+    claims_cores: ClassVar[bool] = False
     #: Calls return before the device has finished.
     asynchronous: ClassVar[bool]
     #: The uncompiled mode first: "eager" or "lazy"; then "compiled" where there is one.

@@ -43,6 +43,7 @@ from .ceiling_sweep import QUICK, THOROUGH, Sweep, SweepJob
 from .environment import environment
 from .errors import UsageError, unknown
 from .messages import SettingsData
+from .occupancy import find_others
 
 __all__ = [
     "CeilingError",
@@ -180,6 +181,11 @@ def _available(name: str) -> Backend:
         raise UsageError(
             f"backend '{name}' is lazy: repeated calls would be folded into one graph, and no "
             "ceiling can be measured this way; use the datasheet and engine ceilings"
+        )
+    busy = find_others(backend, Settings())
+    if busy is not None:
+        raise UsageError(
+            f"backend '{name}' can't be measured now: {busy.reason}. {busy.mend}".rstrip()
         )
     return backend
 

@@ -25,6 +25,7 @@ from .command_options import (
     Mode,
     Out,
     Preset,
+    Resume,
     Threads,
     print_json,
     print_run,
@@ -53,15 +54,18 @@ Patterns = Annotated[
 
 
 class _InterruptedError(Exception):
-    """Ctrl-C while measuring, past the handlers of typer's releases, which differ."""
+    """Ctrl-C while measuring, past the handlers of typer's releases, which differ. Its text says
+    what became of what was done."""
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def _interruptible(
+    advice: str = "an unfinished run goes on with --resume and the same options",
+) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        raise _InterruptedError from error
+        raise _InterruptedError(advice) from error
 
 
 def main() -> None:
@@ -78,11 +82,8 @@ def main() -> None:
     except (UsageError, StoreError, CatalogError) as error:
         print(f"trnbench: {error}", file=sys.stderr)
         sys.exit(Exit.USAGE)
-    except _InterruptedError:
-        print(
-            "trnbench: interrupted; an unfinished run goes on with --resume and the same options",
-            file=sys.stderr,
-        )
+    except _InterruptedError as interrupted:
+        print(f"trnbench: interrupted; {interrupted}", file=sys.stderr)
         sys.exit(Exit.INTERRUPTED)
 
 
@@ -182,14 +183,7 @@ def run(
         str, typer.Option("--label", "--bench-label", help="A name for the run.")
     ] = "",
     out: Out = DEFAULT_OUT,
-    resume: Annotated[
-        str | None,
-        typer.Option(
-            *RESUME,
-            metavar="[RUN]",
-            help="Go on with this unfinished run; without RUN, with the newest one.",
-        ),
-    ] = None,
+    resume: Resume = None,
 ) -> None:
     """Measure, as `pytest --benchmark` does, without pytest."""
     from .option_values import OptionTexts, read_options
@@ -258,7 +252,8 @@ def compile_cases(
     )
     options = read_options(texts, "--", Path())
     cases = _select(options, patterns)
-    with _interruptible(), make_listener(sys.stderr) as listener:
+    advice = "what was compiled so far stays in the stack's caches"
+    with _interruptible(advice), make_listener(sys.stderr) as listener:
         done = precompile(cases, options, listener)
     print_compiled(done, Console())
     from ..results.record import ACCEPTED
@@ -280,7 +275,7 @@ def _select(options: RunOptions, patterns: list[str] | None) -> list[Case]:
     return cases
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(cls=RunCommand, epilog=EXIT_CODES)
 def coverage(
     patterns: Patterns = None,
     compare: Annotated[
@@ -301,6 +296,7 @@ def coverage(
         str, typer.Option("--label", "--bench-label", help="A name for the run.")
     ] = "",
     out: Out = DEFAULT_OUT,
+    resume: Resume = None,
     as_json: AsJson = False,
 ) -> None:
     """What runs here: every operator in every dtype and mode, tried once and not timed.
@@ -323,6 +319,7 @@ def coverage(
         load=load or (),
         label=label,
         out=str(out),
+        resume=resume,
     )
     with _interruptible():
         code = run_coverage_command(
@@ -374,7 +371,7 @@ def ceiling(
     from .ceiling import run_ceiling_command
     from .option_values import read_count, read_folder, split_names
 
-    with _interruptible():
+    with _interruptible("no ceiling was stored"):
         code = run_ceiling_command(
             split_names(backend or ()),
             None if threads is None else read_count("--threads", threads),

@@ -78,6 +78,14 @@ Lnc = Annotated[
     ),
 ]
 RESUME = ("--resume", "--bench-resume")
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        *RESUME,
+        metavar="[RUN]",
+        help="Go on with this unfinished run; without RUN, with the newest one.",
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", "--bench-out", help="Folder of the run's files.")]
 
 

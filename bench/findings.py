@@ -13,6 +13,8 @@ from ..results.record import Failure, Samples, Status
 from ..results.statistics import is_steady
 from .sampling import OverBudgetError, RecompiledError, Sampled, sample_call
 
+#: The flag of a case whose program couldn't be made a second time.
+NOT_MADE_ANEW = "NOT_MADE_ANEW"
 #: Modes in which a program is called as it is.
 UNCOMPILED = frozenset({"eager", "lazy"})
 
@@ -67,7 +69,8 @@ class Finder:
         backend.clear_fallbacks()
         sampled = sample_call(call, backend, budget_s, announce, seed=seed)
         found |= self._sampling(sampled)
-        found["fallbacks"] = list(backend.fallbacks())
+        # Some stacks list an operator only when they compile it: those of the first call count.
+        found["fallbacks"] = sorted({*found["fallbacks"], *backend.fallbacks()})
         found["status"] = judge(sampled.sustained, sampled.moved, found["fallbacks"])
 
     def _sampling(self, sampled: Sampled) -> dict[str, Any]:
@@ -141,7 +144,7 @@ def explained(backend: Backend, text: str) -> tuple[Status, Failure] | None:
     known = backend.explain(text)
     if known is None:
         return None
-    said = " ".join(text.split())[:300]
+    said = " ".join((known.line or text).split())[:300]
     message = f"{known.cause} ({known.name}): {said}"
     return Status(known.status), Failure(message=message, mend=known.mend, kind=known.name)
 

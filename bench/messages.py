@@ -64,6 +64,15 @@ class Phase(_Message):
     phase: str
 
 
+class Measured(_Message):
+    """The case at ``index`` is measured, and something else is tried that may end the worker:
+    ``outcome`` holds then."""
+
+    kind: Literal["measured"] = "measured"
+    index: int
+    outcome: ProcessOutcome
+
+
 class Outcome(_Message):
     """The case at ``index`` is done."""
 
@@ -75,4 +84,4 @@ class Outcome(_Message):
 class Line(BaseModel):
     """One line of the worker's pipe."""
 
-    message: Started | Phase | Outcome
+    message: Started | Phase | Measured | Outcome

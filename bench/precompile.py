@@ -18,6 +18,7 @@ from ..results.record import CaseKey, Device, ProcessOutcome, Status
 from .case import Case
 from .findings import explained
 from .messages import Job, SettingsData
+from .occupancy import busy_outcomes, find_others
 from .options import RunOptions
 from .registration import registering_modules
 from .run import Listener, import_path, require_environment
@@ -59,6 +60,11 @@ def precompile(cases: Sequence[Case], options: RunOptions, listener: Listener) -
         explain = functools.partial(explained, backend)
         wanted = [key for key in keys if key.backend == name]
         for chunk in split_job(wanted, backend.cases_per_process):
+            busy = find_others(backend, settings)
+            if busy is not None:
+                for outcome in busy_outcomes(busy, len(chunk), process=0, position=0):
+                    take(chunk[outcome.position], outcome, None)
+                continue
             job = Job(
                 role="compile",
                 backend=name,

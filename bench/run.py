@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -14,22 +15,23 @@ from pathlib import Path
 from typing import Protocol
 
 from ..backends import registry as backends
-from ..backends.protocol import Backend, Refusal, Settings
-from ..results.record import CaseKey, CostData, Device, Failure, ProcessOutcome, Record, Status
+from ..backends.protocol import Settings
+from ..results.record import CaseKey, CostData, Device, ProcessOutcome, Record, Status
 from ..results.store import case_id
 from .assembly import Assembly
 from .case import Case
 from .errors import UsageError
 from .findings import explained
 from .messages import Job, SettingsData
+from .occupancy import busy_outcomes, find_others
 from .options import RunOptions
 from .registration import registering_modules
 from .session import Session, open_session
 from .supervisor import Limits, memory_limit_bytes, run_job, split_job
 from .telemetry import Telemetry
 
-#: Seconds after which a device that somebody holds is asked for once more.
-BUSY_AGAIN_S = 2.0
+#: What the folder of a run's own compile caches is called, while the run lasts.
+CACHE_SUFFIX = ".cache"
 
 
 class Listener(Protocol):
@@ -96,13 +98,14 @@ def measure(
     names = list(dict.fromkeys(key.backend for key in keys))
     with (
         open_session(keys, options, role) as session,
-        tempfile.TemporaryDirectory(prefix="trnbench-cache-") as cache,
         Telemetry([] if check else names) as telemetry,
     ):
         assembly = Assembly(session, options, {case_id(e.key): e.cost for e in external})
         run = _Run(session, assembly, options, listener, telemetry, role)
         if options.cache == "fresh":
-            run.settings = replace(run.settings, cache=cache)
+            # Beside the run's own files, so that a run which is taken up finds it again.
+            cache = session.path.with_suffix(CACHE_SUFFIX)
+            run.settings = replace(run.settings, cache=str(cache.absolute()))
         listener.planned([Case.of(key) for key in keys], options.processes)
         # What of them was measured to learn their keys is in the journal before anything else.
         run.measure_external(external, 0)
@@ -112,6 +115,7 @@ def measure(
                 run.measure_once([case.key() for case in cases], process, references)
                 run.measure_external(external, process)
         run.record_rest()
+        shutil.rmtree(session.path.with_suffix(CACHE_SUFFIX), ignore_errors=True)
         return RunResult(session.path, session.records())
 
 
@@ -178,34 +182,16 @@ class _Run:
             explain = functools.partial(explained, backend)
             position = 0
             for chunk in split_job(todo, backend.cases_per_process):
-                busy = self._find_others(backend)
+                busy = find_others(backend, self.settings)
                 if busy is not None:
-                    self._leave(chunk, process, position, busy)
+                    left = busy_outcomes(busy, len(chunk), process, position)
+                    for key, outcome in zip(chunk, left, strict=True):
+                        self._take(key, outcome, None)
                 else:
                     job = self._job(self.role, name, chunk, process, references, position)
                     on_phase = self._on_phase(process)
                     run_job(job, environment, limits, on_phase, self._take, explain)
                 position += len(chunk)
-
-    def _find_others(self, backend: Backend) -> Refusal | None:
-        """Who holds the device; asked twice, since a driver may still list a worker of ours that
-        has just ended."""
-        if backend.busy(self.settings) is None:
-            return None
-        time.sleep(BUSY_AGAIN_S)
-        return backend.busy(self.settings)
-
-    def _leave(self, keys: Sequence[CaseKey], process: int, position: int, busy: Refusal) -> None:
-        """Measure none of these now: somebody else is using the device."""
-        for index, key in enumerate(keys):
-            outcome = ProcessOutcome(
-                process=process,
-                position=position + index,
-                status=Status.BUSY_DEVICE,
-                failure=Failure(message=busy.reason, mend=busy.mend, kind="busy"),
-                duration_s=0.0,
-            )
-            self._take(key, outcome, None)
 
     def measure_external(self, external: Sequence[ExternalCase], process: int) -> None:
         """One process of each case that something else measures."""

@@ -184,7 +184,6 @@ def _warm_up(call: Call, backend: Backend, budget_s: float) -> tuple[int, list[S
                 raise OverBudgetError(best_s, budget_s)
             if sure and best_s * 1e9 >= LONG_CALL_NS:
                 return 1, stamps
-            continue
         wanted = calls_per_sample(_settled_call_ns(stamps), clock_ns)
         if not wanted / 1.25 <= calls <= wanted * 1.25:
             calls = wanted

@@ -168,7 +168,7 @@ def open_session(keys: Sequence[CaseKey], options: RunOptions, role: str) -> Ses
     if options.resume is None:
         writer = create_run(options.out, new_run_id(), header)
         return Session(writer, here, options.processes, {}, {}, ())
-    writer, journal, stored = resume_run(find_run(options.out, options.resume))
+    writer, journal, stored = resume_run(find_run(options.out, options.resume, role))
     try:
         _require_same(header, journal.header, journal.run)
     except UsageError:

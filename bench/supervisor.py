@@ -22,8 +22,9 @@ from typing import IO
 import psutil
 
 from ..results.record import CaseKey, Device, Failure, ProcessOutcome, Status
+from .findings import NOT_MADE_ANEW
 from .memory import resident_bytes
-from .messages import Job, Line, Outcome, Phase, Started
+from .messages import Job, Line, Measured, Outcome, Phase, Started
 
 #: Seconds between two looks at a worker's memory and clock. A look costs tens of microseconds
 #: on another core; what is allocated in between can't pass the limit by much.
@@ -32,6 +33,8 @@ LOOK_S = 0.1
 START_TIMEOUT_S = 180.0
 #: Seconds that a worker gets to leave after its last message.
 LEAVE_S = 10.0
+#: Ends for which a stack's own output may know a better reason.
+RAISED = frozenset({Status.BUILD_ERROR, Status.COMPILE_ERROR, Status.RUNTIME_ERROR})
 #: What is read of a dead worker's output, and how many lines of it stand in a record.
 TAIL_BYTES = 8192
 LAST_LINES = 3
@@ -64,9 +67,11 @@ class Told:
     device: Device | None = None
     outcomes: dict[int, ProcessOutcome] = field(default_factory=dict)
     current: int | None = None
+    measured: tuple[int, ProcessOutcome] | None = None
     phase: str = "start"
     case_begin: float = 0.0
     sampling_begin: float = 0.0
+    output_begin: int = 0
     start_s: float | None = None
 
 
@@ -166,6 +171,9 @@ class _Worker:
                     failure=reason,
                     duration_s=time.monotonic() - self.told.case_begin,
                 )
+                if self.told.measured is not None and self.told.measured[0] == index:
+                    kept = self.told.measured[1]
+                    outcome = kept.model_copy(update={"flags": [*kept.flags, NOT_MADE_ANEW]})
                 on_outcome(self.job.cases[index], outcome, self.told.device)
             done = blamed
         self.output.close()
@@ -219,19 +227,36 @@ class _Worker:
             elif isinstance(message, Phase):
                 if message.index != self.told.current:
                     self.told.current = message.index
+                    self.told.output_begin = os.fstat(self.output.fileno()).st_size
                     self.told.case_begin = time.monotonic()
                 self.told.phase = message.phase
                 if message.phase == "sampling":
                     self.told.sampling_begin = time.monotonic()
                 on_phase(self.job.cases[message.index], message.phase)
+            elif isinstance(message, Measured):
+                self.told.measured = message.index, message.outcome
             elif isinstance(message, Outcome):
-                outcome = message.outcome
+                outcome = self._reconsidered(message.outcome)
                 if not self.told.outcomes:
                     outcome = outcome.model_copy(update={"start_s": self.told.start_s})
                 self.told.outcomes[message.index] = outcome
                 on_outcome(self.job.cases[message.index], outcome, self.told.device)
                 self.told.case_begin = time.monotonic()
                 self._tell(b"")
+
+    def _reconsidered(self, outcome: ProcessOutcome) -> ProcessOutcome:
+        """The outcome of a case that raised, with what the stack printed meanwhile: a compiler is
+        a process of its own, and its words aren't in the exception."""
+        if outcome.status not in RAISED:
+            return outcome
+        size = os.fstat(self.output.fileno()).st_size
+        begin = max(self.told.output_begin, size - TAIL_BYTES)
+        # Read where it stands: the worker writes on at the same offset of the same file.
+        printed = os.pread(self.output.fileno(), size - begin, begin).decode(errors="replace")
+        known = self.explain(printed)
+        if known is None:
+            return outcome
+        return outcome.model_copy(update={"status": known[0], "failure": known[1]})
 
     def _limit_passed(self) -> tuple[Status, Failure] | None:
         begin, limit = self.told.case_begin, self.limits.case_s

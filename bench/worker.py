@@ -27,6 +27,7 @@ from ..models.family import Family
 from ..models.registry import family as family_named
 from ..results.record import CaseKey, Device, Failure, NumericError, ProcessOutcome, Status
 from . import findings, messages
+from .findings import NOT_MADE_ANEW
 from .parent import die_with_parent
 from .reference import SEED, compare_with_reference, compute_reference, reference_name
 from .registration import load_registered
@@ -112,6 +113,10 @@ class Worker:
             duration_s=time.perf_counter() - begin,
             **found,
         )
+        if self.job.economics and outcome.compile_ns is not None:
+            self._send(messages.Measured(index=index, outcome=outcome))
+            announce("made anew")
+            outcome = self._with_program_made_anew(key, outcome)
         self._send(messages.Outcome(index=index, outcome=outcome))
         _settle()
 
@@ -157,14 +162,6 @@ class Worker:
             return
         with self._typed(Status.RUNTIME_ERROR, "timed calls"):
             finder.sample(call, self.job.budget_s, announce, self._seed(key))
-        if self.job.economics and "compile_ns" in found:
-            del program, call
-            announce("made anew")
-            try:
-                found["in_process_ns"] = self._time_made_anew(family, key)
-            except EndedError:
-                # The case itself is measured; a second copy of it may not fit the device.
-                found["flags"].append("NOT_MADE_ANEW")
 
     def _compile_rest(self, call: Callable[[], Any]) -> None:
         """Both regimes twice: each may be a program of its own, and so is the second step of a
@@ -183,15 +180,19 @@ class Worker:
                 program = program.compiled_with(self.backend.compiler())
         return program
 
-    def _time_made_anew(self, family: Family, key: CaseKey) -> int:
-        """First call of the same program, made again in this process: what its caches in memory
-        and on disk save."""
+    def _with_program_made_anew(self, key: CaseKey, outcome: ProcessOutcome) -> ProcessOutcome:
+        """The outcome with the first call of the same program, made again in this process: what
+        its caches in memory and on disk save."""
         gc.collect()
         again: dict[str, Any] = {}
-        call = self._placed(family, key).bound_call()
-        with self._typed(_failing(key), "first call of the program made anew"):
-            findings.Finder(self.backend, key.mode, again).call_first(call)
-        return int(again["first_call_ns"])
+        try:
+            program = self._placed(family_named(key.workload), key)
+            with self._typed(_failing(key), "first call of the program made anew"):
+                findings.Finder(self.backend, key.mode, again).call_first(program.bound_call())
+        except EndedError:
+            # The case itself is measured; a second copy of it may not fit the device.
+            return outcome.model_copy(update={"flags": [*outcome.flags, NOT_MADE_ANEW]})
+        return outcome.model_copy(update={"in_process_ns": again["first_call_ns"]})
 
     def _build(self, family: Family, key: CaseKey) -> Program:
         module, _, function = family.program.partition(":")
@@ -243,7 +244,10 @@ class Worker:
             return Status.UNSUPPORTED
         return otherwise
 
-    def _send(self, message: messages.Started | messages.Phase | messages.Outcome) -> None:
+    def _send(
+        self,
+        message: messages.Started | messages.Phase | messages.Measured | messages.Outcome,
+    ) -> None:
         self.pipe.write(messages.Line(message=message).model_dump_json() + "\n")
         self.pipe.flush()
 

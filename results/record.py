@@ -180,7 +180,7 @@ class ProcessOutcome(_Data):
     split_ns: dict[str, list[int]] = {}
     """Wall time of isolated calls by part: "trace", "dispatch", "device" on a lazy backend."""
     fallbacks: list[str] = []
-    """Operators that ran on the host instead of the device in the timed part."""
+    """Operators that ran on the host instead of the device, in the first call or later."""
     numeric: NumericError | None = None
     executed_dtype: str | None = None
     """The dtype that the device computed in (TF32 for fp32, auto-cast)."""

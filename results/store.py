@@ -236,9 +236,10 @@ def resume_run(file: RunFile) -> tuple[RunWriter, Journal, StoredRun]:
     return RunWriter(file, journal.header, locked, recorded), journal, records
 
 
-def find_run(out: Path, name: str = "") -> RunFile:
-    """An unfinished run: the newest in ``out`` for "", else by its id, a part of the id's
-    beginning that only it has, or the path of one of its files."""
+def find_run(out: Path, name: str = "", role: str | None = None) -> RunFile:
+    """An unfinished run: the newest in ``out`` for "" (with ``role``, of those that were started
+    for it), else by its id, a part of the id's beginning that only it has, or the path of one of
+    its files."""
     if name.endswith((RECORDS_SUFFIX, JOURNAL_SUFFIX)):
         path = Path(name)
         file = RunFile(path.stem, path.parent)
@@ -247,9 +248,11 @@ def find_run(out: Path, name: str = "") -> RunFile:
         return file
     unfinished = sorted(path.stem for path in out.glob(f"*{JOURNAL_SUFFIX}"))
     if not name:
-        if not unfinished:
-            raise StoreError(f"no unfinished run in {out}; start one without --bench-resume")
-        return RunFile(unfinished[-1], out)
+        for run in reversed(unfinished):
+            file = RunFile(run, out)
+            if role is None or read_journal(file.journal_path).header.options.get("role") == role:
+                return file
+        raise StoreError(f"no unfinished run in {out}; start one without --bench-resume")
     matches = [run for run in unfinished if run == name] or [
         run for run in unfinished if run.startswith(name)
     ]

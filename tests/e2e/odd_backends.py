@@ -46,6 +46,71 @@ def speaking(params, dtype, seed):
     return _Speaking(), (torch.ones(4, 4),)
 
 
+class _Printing:
+    """A compiler of its own process: it says why on the standard error, and leaves a code."""
+
+    def __call__(self, x):
+        if x.dtype == torch.float64:
+            return x + 1
+        print("noise\nE-42 no lanterns left\nmore noise", file=sys.stderr, flush=True)
+        raise RuntimeError("the compiler left with exit code 70")
+
+
+@bench_case(name="printing", params={"small": {}})
+def printing(params, dtype, seed):
+    return _Printing(), (torch.ones(4, 4),)
+
+
+class _MadeOnce:
+    """A program that can be made once in a process: the second one ends it."""
+
+    made = 0
+
+    def __init__(self):
+        type(self).made += 1
+        self.number = self.made
+
+    def __call__(self, x):
+        if self.number > 1:
+            os._exit(9)
+        return x + 1
+
+
+@bench_case(name="made_once", params={"small": {}})
+def made_once(params, dtype, seed):
+    return _MadeOnce(), (torch.ones(4, 4),)
+
+
+class Making(CpuBackend):
+    """Makes a graph of everything, as far as its counters go."""
+
+    name = "making"
+    made = 0
+
+    def place(self, value):
+        type(self).made += 1
+        return super().place(value)
+
+    def synchronize(self):
+        type(self).counted = self.made
+
+    counted = 0
+
+    def counters(self):
+        return {"graphs_compiled": self.counted}
+
+
+class Once(CpuBackend):
+    """Lists a fallback only when it is told of an operator for the first time."""
+
+    name = "once"
+    told = False
+
+    def fallbacks(self):
+        first, self.told = not self.told, True
+        return ("aten::square",) if first else ()
+
+
 class _Slow:
     """Its first call takes as long as a compiler; ``stuck`` hangs once it is warm."""
 
@@ -135,5 +200,36 @@ class Alone(CpuBackend):
     cases_per_process = 1
 
 
-for kind in (Compiling, Occupied, StandIn, Falling, Restless, Explaining, Alone):
+for kind in (Making, Once, Compiling, Occupied, StandIn, Falling, Restless, Explaining, Alone):
+    registry.register(kind.name, kind)
+
+
+class OnceBusy(CpuBackend):
+    """Held by somebody else until it has been asked for twice in one process."""
+
+    name = "once-busy"
+    asked = 0
+
+    def busy(self, settings):
+        type(self).asked += 1
+        return Refusal("process 4242 holds core 0", "wait for it") if self.asked <= 2 else None
+
+
+class OnceListed(OnceBusy):
+    """Free when it is asked for once more, as where a driver still lists a worker of ours."""
+
+    name = "once-listed"
+    asked = 1
+
+
+class Unlit(Explaining):
+    """Has no device that could be claimed."""
+
+    name = "unlit"
+
+    def start(self, settings):
+        raise RuntimeError("claiming the device failed\nE-42 no lanterns left")
+
+
+for kind in (OnceBusy, OnceListed, Unlit):
     registry.register(kind.name, kind)

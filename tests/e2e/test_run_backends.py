@@ -72,9 +72,10 @@ def test_a_compilation_while_timing_keeps_its_samples_and_is_no_result(folder):
     assert done.returncode == 1
 
 
-@pytest.mark.parametrize("workload", ["speaking[", "dying["])
+@pytest.mark.parametrize("workload", ["speaking[", "dying[", "printing["])
 def test_a_stack_s_own_words_say_what_happened(folder, workload):
-    """Said by an exception, and by the last words of a worker that ended."""
+    """Said by an exception, by the last words of a worker that ended, and by a compiler of its
+    own process on the standard error."""
     _, (record,) = run(folder, "explaining", workload)
 
     assert record["status"] == "OUT_OF_MEMORY"
@@ -90,6 +91,24 @@ def test_the_same_words_say_nothing_of_another_stack(folder, workload, status):
     _, (record,) = run(folder, "alone", workload)
 
     assert record["status"] == status
+
+
+def test_a_fallback_of_the_first_call_counts(folder):
+    _, (record,) = run(folder, "once")
+
+    assert record["status"] == "FALLBACK_TO_CPU"
+    assert record["processes"][0]["fallbacks"] == ["aten::square"]
+
+
+def test_what_is_measured_is_kept_where_its_program_can_not_be_made_again(folder):
+    options = (*LIMITS, "--cache", "fresh")
+    _, (record,) = run(folder, "making", "made_once[", options=options)
+
+    assert record["status"] in {"OK", "NOT_STEADY"}
+    assert "NOT_MADE_ANEW" in record["flags"]
+    assert all(p["in_process_ns"] is None for p in record["processes"])
+    assert all(len(p["sustained"]["wall_ns"]) >= 3 for p in record["processes"])
+    assert not list((folder / "results" / "runs").glob("*.cache"))
 
 
 def test_one_case_a_process_costs_a_start_each_and_says_so(folder):

@@ -147,6 +147,20 @@ def test_a_long_call_is_sampled_only_when_its_counters_stand_still():
     assert found.moved == {}
 
 
+def test_a_call_about_as_long_as_a_long_one_is_no_recompilation():
+    class Wavering(FakeBackend):
+        def _stamp(self, regime: str, call, calls: int, wall_ns: int) -> Stamp:
+            short = len(self.log) == 0
+            return super()._stamp(
+                regime, call, calls, calls * (95_000_000 if short else 110_000_000)
+            )
+
+    found = sample_call(nothing, Wavering(), budget_s=0.3)
+
+    assert found.calls == 1
+    assert found.moved == {}
+
+
 def test_single_calls_are_taken_apart():
     found = sample_call(nothing, FakeBackend(), budget_s=0.05)
 
