@@ -30,6 +30,7 @@ from .neuron_metrics import NeuronMetrics
 from .neuron_setup import NeuronSetup, Surroundings
 from .neuron_usage import CorePlace
 from .protocol import Availability, DeviceIdentity, Fact, KnownFailure, Refusal, Settings
+from .ruled_out import find_ruled_out
 from .threads import set_threads
 
 #: How a device that stands in for hardware begins its name.
@@ -48,6 +49,7 @@ class NeuronBackend(AcceleratorBackend):
     """``load_torch``, ``load_stack`` and ``find_setup`` stand in for the real ones in tests."""
 
     name: ClassVar[str] = "neuron"
+    claims_cores: ClassVar[bool] = True
     #: A process holds its cores until it ends, and what ran before slows what comes after.
     cases_per_process: ClassVar[int | None] = 1
     may_fuse: ClassVar[bool] = True
@@ -84,7 +86,10 @@ class NeuronBackend(AcceleratorBackend):
     # ------------------------------------------------------------------ in the worker
 
     def start(self, settings: Settings) -> None:
-        self._variables_before = neuron_environment.snapshot(os.environ)
+        self._variables_before = dict(os.environ)
+        ruled_out = find_ruled_out(os.environ, settings, neuron_environment.RULED_OUT)
+        if ruled_out is not None:
+            raise RuntimeError(ruled_out)
         self._torch = torch = self._load_torch()
         set_threads(torch, settings)
         try:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .protocol import Fact, Settings
+from .ruled_out import find_ruled_out
 from .threads import set_thread_variables
 
 #: By this name neuron-monitor tells a worker from other processes.
@@ -21,27 +22,27 @@ PROCESS_TAG = "trnbench"
 #: Where the stack keeps NEFFs when nobody says: in torch-neuronx 2.10 at least.
 DEFAULT_CACHE = Path("/tmp/neff_cache")  # noqa: S108 - the stack's choice, and only read
 _TOOLS = "/opt/aws/neuron/bin"
-_ON = frozenset({"1", "true", "yes"})
-#: Variables under which there is nothing to measure, why, and what to do.
-_RULED_OUT = {
-    "NEURON_LAUNCH_BLOCKING": "makes every operator wait for the device",
-    "TORCH_NEURONX_COMPILE_ONLY": "compiles, and computes nothing",
-    "NEURON_EXTRACT_GRAPHS_ONLY": "compiles, and computes nothing",
-}
-#: Values fit to be published: no path, address or URL.
-_PLAIN = re.compile(r"[\w.,+-]{0,80}")
+#: Variables under which there is nothing to measure, and why.
+RULED_OUT = {"NEURON_LAUNCH_BLOCKING": "makes every operator wait for the device"}
+#: Variables that decide what is measured: of those that an import sets, these are facts.
+_TELLING = ("NEURON_RT_", "NEURON_CC_", "TORCH_NEURONX_", "NEURON_LOGICAL", "XLA_", "PJRT_")
+#: Values fit to be published: a short word or number, cores by index. No path or host has this form,
+#: and no key or id that is as short: an account has 12 digits, an instance's id 17 letters.
+_PLAIN = re.compile(r"(?!\d{12})[A-Za-z0-9_]{0,16}|\d{1,4}(?:[-,]\d{1,4})+|-?\d{1,9}\.\d{1,9}")
+_SECRET = re.compile(r"TOKEN|KEY|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
+_HIDDEN = "(set)"
 
 
 def prepare(environment: dict[str, str], settings: Settings, cores: str) -> None:
     """Set what the worker must have before it imports torch; ``cores`` are those it may claim.
 
-    Raises ``ValueError`` for a variable under which a measurement would be none.
+    Raises ``ValueError`` for a variable under which a measurement would be none, and for compiler
+    flags that can't be read.
     """
-    for name, effect in _RULED_OUT.items():
-        if environment.get(name, "").lower() in _ON:
-            raise ValueError(
-                f"{name}={environment[name]} {effect}, so that nothing can be timed: unset it"
-            )
+    ruled_out = find_ruled_out(environment, settings, RULED_OUT)
+    if ruled_out is not None:
+        raise ValueError(ruled_out)
+    split_compiler_flags(environment)  # here, since the worker could only fail on them
     set_thread_variables(environment, settings)
     environment |= {
         "NEURON_RT_VISIBLE_CORES": cores,
@@ -84,13 +85,18 @@ def count_cache_files(environment: Mapping[str, str]) -> int | None:
     return sum(path.is_file() for path in folder.rglob("*"))
 
 
-def snapshot(environment: Mapping[str, str]) -> dict[str, str]:
-    """The stack's own variables."""
-    return {
-        name: value
-        for name, value in sorted(environment.items())
-        if name.startswith(("NEURON_", "TORCH_NEURONX_"))
-    }
+def split_compiler_flags(environment: Mapping[str, str]) -> list[str]:
+    """The words of NEURON_CC_FLAGS, as a shell splits them. Raises ``ValueError`` where a quote
+    isn't closed."""
+    given = environment.get("NEURON_CC_FLAGS", "")
+    try:
+        return shlex.split(given)
+    except ValueError as error:
+        reason = str(error)[:1].lower() + str(error)[1:]
+        raise ValueError(
+            f"NEURON_CC_FLAGS is: {given}; options as a shell splits them wanted, and there is "
+            f"{reason}: close the quote, or unset it"
+        ) from error
 
 
 def read_compiler_flags(environment: Mapping[str, str]) -> dict[str, str]:
@@ -98,7 +104,7 @@ def read_compiler_flags(environment: Mapping[str, str]) -> dict[str, str]:
     ``--auto-cast=none`` and ``--auto-cast none`` are {"auto-cast": "none"}."""
     flags: dict[str, str] = {}
     name = ""
-    for word in shlex.split(environment.get("NEURON_CC_FLAGS", "")):
+    for word in split_compiler_flags(environment):
         if word.startswith("-"):
             name, _, value = word.lstrip("-").partition("=")
             flags[name] = value
@@ -117,26 +123,33 @@ def auto_cast(environment: Mapping[str, str]) -> str | None:
 
 
 def describe(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, Fact]:
-    """Facts about the variables as they were before and after the import of the stack, which
-    sets some itself. Paths and addresses are left out: facts are published."""
-    flags = read_compiler_flags(after)
-    now, then = snapshot(after), snapshot(before)
-    changed = {name: value for name, value in now.items() if then.get(name) != value}
+    """Facts about what the compiler was told, and about the variables that importing the stack
+    changed: ``before`` and ``after`` are the whole environment. Facts are published: a value is
+    told only where it is plain; other variables that changed are counted."""
+    flags = {name: _show(name, value) for name, value in read_compiler_flags(after).items()}
+    changed = {name: value for name, value in sorted(after.items()) if before.get(name) != value}
+    told = {
+        name: value
+        for name, value in changed.items()
+        if name.startswith(_TELLING) and _show(name, value) != _HIDDEN
+    }
+    rounding = "NEURON_RT_STOCHASTIC_ROUNDING_EN"
     return {
-        "stochastic_rounding": after.get("NEURON_RT_STOCHASTIC_ROUNDING_EN"),
+        "stochastic_rounding": _show(rounding, after[rounding]) if rounding in after else None,
         "auto_cast": flags.get("auto-cast"),
         "auto_cast_type": flags.get("auto-cast-type"),
         "native_int64": flags.get("native-int64"),
         "implicit_integer_downcast": flags.get("implicit-integer-downcast"),
         "compiler_flags": _join(flags),
-        "variables": _join(now),
-        "variables_set_by_import": _join(changed),
+        "variables_set_by_import": _join(told),
+        "variables_set_by_import_not_told": len(changed) - len(told),
     }
 
 
+def _show(name: str, value: str) -> str:
+    """The value, or that there is one."""
+    return value if _PLAIN.fullmatch(value) and not _SECRET.search(name) else _HIDDEN
+
+
 def _join(values: Mapping[str, str]) -> str:
-    shown = (
-        f"{name}={value}" if _PLAIN.fullmatch(value) else f"{name}=(set)"
-        for name, value in values.items()
-    )
-    return " ".join(shown)
+    return " ".join(f"{name}={value}" for name, value in values.items())

@@ -47,9 +47,16 @@ def explain(text: str) -> KnownFailure | None:
         found = row.pattern.search(said)
         if found is not None:
             known = row.failure
-            name = known.name or found[0]
-            return KnownFailure(name, known.status, known.cause, known.mend)
+            name, line = known.name or found[0], _line_at(said, found.start())
+            return KnownFailure(name, known.status, known.cause, known.mend, line)
     return None
+
+
+def _line_at(text: str, position: int) -> str:
+    """The line that holds this place: what matches over several lines begins there."""
+    begin = text.rfind("\n", 0, position) + 1
+    line, _, _ = text[begin:].partition("\n")
+    return line.strip()
 
 
 @functools.cache

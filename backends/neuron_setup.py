@@ -97,7 +97,16 @@ def check(setup: NeuronSetup, backend: str) -> Availability:
     """Whether the backend "neuron" or "neuron-xla" can run on what was found. All that is wrong
     is said at once: the packages first in the reason, and last in what to do."""
     problems = find_problems(setup, "native" if backend == "neuron" else "xla")
-    facts = identity_facts(setup) | {"devices": len(setup.devices), "notes": "; ".join(setup.notes)}
+    # Shown by trnbench doctor and stored nowhere: processes are other people's.
+    held = "; ".join(
+        f"process {_enumerate(pids)} on device {device}"
+        for device, pids in _list_owners(setup).items()
+    )
+    facts = identity_facts(setup) | {
+        "devices": len(setup.devices),
+        "held": held,
+        "notes": "; ".join(setup.notes),
+    }
     if problems:
         return Availability(
             available=False,
@@ -117,23 +126,38 @@ def check(setup: NeuronSetup, backend: str) -> Availability:
 def find_owners(setup: NeuronSetup, settings: Settings) -> Refusal | None:
     """The other processes on the devices that these settings' cores are on; ``None`` where there
     are none, or neuron-ls can't be asked. It tells devices and not cores; cores of one device
-    share its memory, so that a neighbour at work would spoil a figure all the same."""
+    share its memory, so that a neighbour at work would spoil a figure all the same. Names no
+    process: a refusal is stored in a record."""
     cores = parse_cores(visible_cores(settings, setup.environ))
     wanted = _devices_of(setup, cores, settings.lnc or setup.lnc)
     held = {
-        owner.pid: device.index
-        for device in setup.listed or ()
-        for owner in device.owners
-        if owner.pid != os.getpid() and (wanted is None or device.index in wanted)
+        device: pids
+        for device, pids in _list_owners(setup).items()
+        if wanted is None or device in wanted
     }
     if not held:
         return None
-    processes = ", ".join(f"process {pid} on device {device}" for pid, device in held.items())
+    count = len({pid for pids in held.values() for pid in pids})
+    holders = "1 other process holds" if count == 1 else f"{count} other processes hold"
+    devices = f"device {min(held)}" if len(held) == 1 else f"devices {_enumerate(held)}"
     return Refusal(
-        f"NeuronCores are held by others: {processes}",
-        "wait for them or end them (neuron-ls shows what they are), or choose cores of another "
-        "device with --bench-cores",
+        f"{holders} cores of {devices}",
+        "wait for them or end them (trnbench doctor and neuron-ls show which they are), or choose "
+        "cores of another device with --bench-cores",
     )
+
+
+def _list_owners(setup: NeuronSetup) -> dict[int, list[int]]:
+    """Index of a device -> numbers of the processes on it, this one left out."""
+    owners = {
+        device.index: sorted({owner.pid for owner in device.owners} - {os.getpid()})
+        for device in setup.listed or ()
+    }
+    return {device: pids for device, pids in owners.items() if pids}
+
+
+def _enumerate(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(numbers)))
 
 
 def visible_cores(settings: Settings, environ: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -32,10 +33,11 @@ from .protocol import (
     Settings,
     Stamp,
 )
+from .ruled_out import find_ruled_out
 from .threads import set_thread_variables
 from .timing import run_back_to_back, time_loop
 from .xla import XlaBackend, XlaStack, import_stack
-from .xla_environment import find_ruled_out
+from .xla_environment import RULED_OUT
 
 #: What ``xla_device_kind`` says -> (mode of the chip in the catalog, physical cores in one device).
 #: NC_v2: Trainium1 and Inferentia2; NC_v3 and NC_v3d: Trainium2 with LNC=1 and LNC=2.
@@ -68,6 +70,7 @@ class NeuronXlaBackend(XlaBackend):
     """``load_trace`` and ``find_setup`` stand in for the real ones in tests."""
 
     name: ClassVar[str] = "neuron-xla"
+    claims_cores: ClassVar[bool] = True
     #: A process holds its cores until it ends, and what ran before slows what comes after.
     cases_per_process: ClassVar[int | None] = 1
     #: torch-neuronx documents torch.compile as unsupported on this stack.
@@ -93,7 +96,7 @@ class NeuronXlaBackend(XlaBackend):
         return neuron_setup.check(self._find_setup(), self.name)
 
     def prepare_environment(self, environment: dict[str, str], settings: Settings) -> None:
-        ruled_out = find_ruled_out(environment)
+        ruled_out = find_ruled_out(environment, settings, RULED_OUT)
         if ruled_out is not None:
             raise ValueError(ruled_out)
         if environment.get("PJRT_DEVICE", "NEURON") != "NEURON":
@@ -120,7 +123,7 @@ class NeuronXlaBackend(XlaBackend):
     # ------------------------------------------------------------------ in the worker
 
     def start(self, settings: Settings) -> None:
-        self._variables_before = neuron_environment.snapshot(os.environ)
+        self._variables_before = dict(os.environ)
         stated = os.environ.get("PJRT_DEVICE", "")
         if stated != "NEURON":
             raise RuntimeError(
@@ -247,7 +250,7 @@ def _set_home(environment: dict[str, str]) -> None:
 def _set_compiler(environment: dict[str, str], settings: Settings) -> None:
     """The options of neuronx-cc that the user left open, and the cache folder of the run."""
     flags = neuron_environment.read_compiler_flags(environment)
-    words = environment.get("NEURON_CC_FLAGS", "").split()
+    words = neuron_environment.split_compiler_flags(environment)
     if "auto-cast" not in flags:
         # Its documentation is of two minds about the default.
         words.append("--auto-cast=none")
@@ -263,12 +266,18 @@ def _set_compiler(environment: dict[str, str], settings: Settings) -> None:
         if stated is None:
             words.append(f"--logical-nc-config={wanted}")
     if settings.cache is not None:
+        if "no_cache" in flags:
+            raise ValueError(
+                "NEURON_CC_FLAGS holds --no_cache, and caches of the run's own were asked for: "
+                "nothing that a process compiles could be found by the next; take --no_cache out, "
+                "or leave --bench-cache fresh out"
+            )
         # The option wins over the variable, and the run's own folder over both.
         folder = str(Path(settings.cache, "neuronx_cc"))
         environment["NEURON_COMPILE_CACHE_URL"] = folder
         if "cache_dir" in flags:
             words = [*_without(words, "--cache_dir"), f"--cache_dir={folder}"]
-    environment["NEURON_CC_FLAGS"] = " ".join(words)
+    environment["NEURON_CC_FLAGS"] = shlex.join(words)
 
 
 def _without(words: list[str], option: str) -> list[str]:

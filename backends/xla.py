@@ -31,9 +31,10 @@ from typing import Any, ClassVar
 from .installation import check_torch, find_version
 from .processor import read_cpu
 from .protocol import Availability, Backend, Call, DeviceIdentity, Fact, Refusal, Settings, Stamp
+from .ruled_out import find_ruled_out
 from .threads import set_thread_variables, set_threads
 from .timing import time_loop
-from .xla_environment import check_versions, find_ruled_out
+from .xla_environment import RULED_OUT, check_versions
 from .xla_metrics import CACHE, XlaMetrics
 
 _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory")
@@ -106,7 +107,7 @@ class XlaBackend(Backend):
         return find_version("torch-xla")
 
     def prepare_environment(self, environment: dict[str, str], settings: Settings) -> None:
-        ruled_out = find_ruled_out(environment)
+        ruled_out = find_ruled_out(environment, settings, RULED_OUT)
         if ruled_out is not None:
             raise ValueError(ruled_out)
         set_thread_variables(environment, settings)
@@ -119,7 +120,7 @@ class XlaBackend(Backend):
     # ------------------------------------------------------------------ in the worker
 
     def start(self, settings: Settings) -> None:
-        ruled_out = find_ruled_out(os.environ)
+        ruled_out = find_ruled_out(os.environ, settings, RULED_OUT)
         if ruled_out is not None:
             raise RuntimeError(ruled_out)
         asked = os.environ.get("PJRT_DEVICE", "")

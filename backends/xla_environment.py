@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from packaging.version import Version
 
 from .protocol import Availability
 
 #: Variables under which a figure would be of something else than was asked for, and what they do.
-_RULED_OUT = {
-    "NEURON_EXTRACT_GRAPHS_ONLY": "compiles graphs and computes nothing",
+RULED_OUT = {
     "XLA_USE_BF16": "computes fp32 in bf16, whatever dtype is asked for",
     "XLA_DOWNCAST_BF16": "computes fp32 in bf16, whatever dtype is asked for",
     "XLA_USE_EAGER_DEBUG_MODE": "runs every operator as a graph of its own",
@@ -20,15 +17,6 @@ _RULED_OUT = {
     "XLA_HLO_DEBUG": "notes where each operator was called from, which slows recording",
     "PT_XLA_DEBUG": "analyses every graph, which slows recording",
 }
-
-
-def find_ruled_out(environment: Mapping[str, str]) -> str | None:
-    """Why nothing can be measured under these variables, and what to do; ``None`` if it can."""
-    for name, effect in _RULED_OUT.items():
-        value = environment.get(name, "")
-        if value.lower() not in {"", "0", "false"}:
-            return f"{name}={value} {effect}: unset it"
-    return None
 
 
 def check_versions(torch: str | None, torch_xla: str | None) -> Availability | None:

@@ -82,4 +82,7 @@ def _ask_whether_busy(name: str, found: Availability) -> Availability:
     busy = registry.create(name).busy(Settings()) if found.available else None
     if busy is None:
         return found
-    return Availability(available=False, reason=busy.reason, mend=busy.mend, facts=found.facts)
+    # Which processes they are is for whoever sits here: what a run stores doesn't hold it.
+    held = found.facts.get("held")
+    reason = f"{busy.reason}: {held}" if held else busy.reason
+    return Availability(available=False, reason=reason, mend=busy.mend, facts=found.facts)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..backends.neuron_cores import parse_cores
 from ..backends.threads import default_threads
 from ..models.family import DTYPES, PRESETS
 from .errors import UsageError, unknown
@@ -24,8 +24,6 @@ from .selection import MODES
 GIB = 2**30
 LNC = ("1", "2")
 CACHES = ("kept", "fresh")
-#: As the Neuron runtime reads them: an index, a range with both ends, or several of these.
-_CORES = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +98,12 @@ def read_count(option: str, given: str) -> int:
 
 
 def read_cores(option: str, given: str) -> str:
-    if not _CORES.fullmatch(given):
-        raise UsageError(
-            f"{option}: '{given}' given, cores by index wanted, such as {option} 0 or {option} 0-3"
-        )
-    return given
+    """The cores as they were given, without blanks."""
+    try:
+        parse_cores(given)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from error
+    return "".join(given.split())
 
 
 def read_positive(option: str, given: str, unit: str, scale: float = 1) -> float:

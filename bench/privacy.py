@@ -9,6 +9,10 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from ..backends.neuron_environment import PROCESS_TAG
+
+#: Variables that hold whatever a person calls a process.
+_FREE_NAMES = frozenset({"NEURON_PROCESS_TAG"})
 _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|(?:^|_)KEY", re.IGNORECASE)
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://\S*", re.IGNORECASE)
 # A run of characters with a separator in it: relative paths name people and projects too.
@@ -30,10 +34,13 @@ def scrub_value(name: str, value: str) -> str:
 
     A value that holds a path, an address, or the name of the user or host is replaced as a
     whole by "<path>", "<address>" or "<name>"; in a list of flags (``--a=1 --b=/x``) only the
-    value of that flag is. A variable with a secret's name keeps nothing.
+    value of that flag is. A variable with a secret's name keeps nothing, and so does one that holds
+    a name of somebody's own choice.
     """
     if _SECRET_NAME.search(name):
         return "<secret>"
+    if name in _FREE_NAMES and value not in {"", PROCESS_TAG}:
+        return "<name>"
     if not value.startswith("-"):
         return _kind_of(value) or value
     flags = re.split(r"\s+(?=-)", value)

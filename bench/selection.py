@@ -20,13 +20,15 @@ def select(options: RunOptions) -> list[Case]:
     """Every case of the preset on every chosen backend, in a stable order.
 
     Raises ``UsageError`` for an unknown backend, preset, dtype or mode, naming the known ones,
-    and for a backend that was asked for by name and isn't available, with the reason.
+    for a backend that was asked for by name and isn't available, with the reason, and for cores
+    that no chosen backend would claim.
     """
     load_registered(options.load)
     _require_known("preset", [options.preset], PRESETS)
     _require_known("dtype", options.dtypes, DTYPES)
     _require_known("mode", options.modes, MODES)
     chosen = list(_chosen_backends(options.backends))
+    _require_cores_claimed(options, chosen)
     offered = {mode for b in chosen for mode in (*b.modes, *b.modes_on_request)}
     for mode in options.modes:
         if mode not in offered:
@@ -59,6 +61,20 @@ def _chosen_backends(asked: Sequence[str]) -> Iterator[Backend]:
         elif asked:
             mend = f" {found.mend}" if found.mend else ""
             raise UsageError(f"backend '{name}' can't run here: {found.reason}.{mend}")
+
+
+def _require_cores_claimed(options: RunOptions, chosen: Sequence[Backend]) -> None:
+    """An option that nobody reads would be stored as if it had been heeded."""
+    given = {"--bench-cores": options.cores, "--bench-lnc": options.lnc}
+    asked = [f"{option} {value}" for option, value in given.items() if value is not None]
+    if not asked or any(backend.claims_cores for backend in chosen):
+        return
+    names = ", ".join(backend.name for backend in chosen) or "none, since none can run"
+    claiming = [name for name in backends.names() if backends.create(name).claims_cores]
+    raise UsageError(
+        f"{' '.join(asked)} given, and no chosen backend claims cores (chosen: {names}): leave it "
+        f"out, or choose one that does: {', '.join(claiming) or 'there is none'}"
+    )
 
 
 def _cases_of(family: Family, backend: Backend, options: RunOptions) -> Iterator[Case]:

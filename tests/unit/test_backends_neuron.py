@@ -220,6 +220,7 @@ def test_what_sets_the_backend_apart():
     assert NeuronBackend.warmup_calls >= 3
     assert NeuronBackend.asynchronous
     assert NeuronBackend.may_fuse
+    assert NeuronBackend.claims_cores
 
 
 # --------------------------------------------------------------------- counters
@@ -379,13 +380,32 @@ def test_settings_reach_the_runtime(tmp_path):
     assert all(Path(folder).parent == tmp_path for folder in caches)
 
 
-@pytest.mark.parametrize(
-    "name", ["NEURON_LAUNCH_BLOCKING", "TORCH_NEURONX_COMPILE_ONLY", "NEURON_EXTRACT_GRAPHS_ONLY"]
-)
-def test_variables_that_rule_measuring_out(name):
-    with pytest.raises(ValueError, match=f"{name}=1 .*unset it"):
-        prepared({name: "1"})
+COLLECTING = ("NEURON_EXTRACT_GRAPHS_ONLY", "TORCH_NEURONX_COMPILE_ONLY")
+
+
+@pytest.mark.parametrize("value", ["1", "2", "on", "yes"])
+@pytest.mark.parametrize("name", ["NEURON_LAUNCH_BLOCKING", *COLLECTING])
+def test_variables_that_rule_measuring_out(variables, name, value):
+    with pytest.raises(ValueError, match=f"{name}={value} .*unset it"):
+        prepared({name: value})
     assert prepared({name: "0"})[name] == "0"
+    variables.setenv(name, value)
+    with pytest.raises(RuntimeError, match=f"{name}={value} .*unset it"):
+        make_backend(FakeTorch()).start(Settings())
+
+
+@pytest.mark.parametrize("name", COLLECTING)
+def test_collecting_graphs_is_no_reason_not_to_compile(variables, name):
+    assert prepared({name: "1"}, compile_only=True)[name] == "1"
+    variables.setenv(name, "1")
+    make_backend(FakeTorch()).start(Settings(compile_only=True))
+    with pytest.raises(ValueError, match="NEURON_LAUNCH_BLOCKING=1"):
+        prepared({"NEURON_LAUNCH_BLOCKING": "1"}, compile_only=True)
+
+
+def test_a_quote_that_is_not_closed_is_refused_with_what_was_given():
+    with pytest.raises(ValueError, match=r"NEURON_CC_FLAGS is: --x 'y; .*close the quote"):
+        prepared({"NEURON_CC_FLAGS": "--x 'y"})
 
 
 def test_what_the_user_said_of_integers_and_tags_is_left_alone():
@@ -442,6 +462,25 @@ def test_the_executed_dtype_is_what_the_compiler_was_told(variables, flags, exec
     )
 
 
+#: Set by an import, and told to nobody: of another's prefix, a secret's name, or no plain value.
+HIDDEN = {
+    "NEURON_PROCESS_TAG": "alice",
+    "NEURON_API_TOKEN": "hunter2",
+    "NEURON_RT_API_KEY": "hunter3",
+    "XLA_CLIENT_SECRET": "hunter4",
+    "TORCH_NEURONX_PASSWORD": "hunter5",
+    "PJRT_CREDENTIALS": "hunter6",
+    "HF_HOME": "bob",
+    "NEURON_RT_LOG_LOCATION": "/data/carol",
+    "NEURON_RT_HOST": "10.1.2.3",
+    "NEURON_RT_PEER": "ip-10-1-2-3",
+    "NEURON_RT_INSTANCE": "i-0123456789abcdef0",
+    "NEURON_RT_ACCOUNT": "210987654321",
+    "XLA_FLAGS": "--xla_dump_to=dave",
+    "XLA_LONG": "q" * 17,
+}
+
+
 def test_what_the_import_sets_is_a_fact_and_paths_are_not(variables):
     variables.setenv("NEURON_RT_STOCHASTIC_ROUNDING_EN", "1")
     variables.setenv("NEURON_CC_FLAGS", "--auto-cast=none --cache_dir=/home/someone/cache -O1")
@@ -451,6 +490,8 @@ def test_what_the_import_sets_is_a_fact_and_paths_are_not(variables):
 
     def import_stack():
         variables.setenv("TORCH_NEURONX_ENABLE_ASYNC_NRT", "1")
+        for name, value in HIDDEN.items():
+            variables.setenv(name, value)
         return FakeStack(fake.log)
 
     backend = NeuronBackend(lambda: fake, import_stack, make_setup)
@@ -458,13 +499,30 @@ def test_what_the_import_sets_is_a_fact_and_paths_are_not(variables):
     facts = backend.identity().facts
 
     assert facts["variables_set_by_import"] == "TORCH_NEURONX_ENABLE_ASYNC_NRT=1"
-    assert "TORCH_NEURONX_ENABLE_ASYNC_NRT=1" in facts["variables"]
-    assert "TORCH_NEURONX_NEFF_CACHE_DIR=(set)" in facts["variables"]
+    assert facts["variables_set_by_import_not_told"] == len(HIDDEN)
     assert facts["stochastic_rounding"] == "1"
     assert facts["auto_cast"] == "none"
     assert facts["compiler_flags"] == "auto-cast=none cache_dir=(set) O1="
-    assert not [value for value in facts.values() if "someone" in str(value)]
-    assert not [value for value in facts.values() if "10.0.0.1" in str(value)]
+    told = " ".join(map(str, facts.values()))
+    assert [
+        word for word in ("someone", "10.0.0.1", *HIDDEN, *HIDDEN.values()) if word in told
+    ] == []
+
+
+@pytest.mark.parametrize("value", ["1", "trn2", "fp8_e4m3", "0-3", "2,3", "1.5", "-0.5"])
+def test_a_plain_value_that_the_import_sets_is_told(value):
+    facts = neuron_environment.describe({"XLA_A": "before"}, {"XLA_A": value, "PJRT_B": value})
+
+    assert facts["variables_set_by_import"] == f"PJRT_B={value} XLA_A={value}"
+    assert facts["variables_set_by_import_not_told"] == 0
+
+
+def test_options_of_the_compiler_that_are_not_plain_are_not_told():
+    flags = "--auto-cast=all --cache_dir=the-someone-bucket --dump someone.example --api-key abc"
+    facts = neuron_environment.describe({}, {"NEURON_CC_FLAGS": flags})
+
+    assert facts["compiler_flags"] == "auto-cast=all cache_dir=(set) dump=(set) api-key=(set)"
+    assert facts["variables_set_by_import"] == ""
 
 
 # --------------------------------------------------------------------- identity
@@ -645,7 +703,7 @@ def test_a_device_with_another_process_on_it_is_busy():
     held = make_backend(FakeTorch(), setup=make_setup(owners=[Owner(4242, "2.35.30")]))
 
     assert free.busy(Settings()) is None
-    assert "4242" in held.busy(Settings()).reason
+    assert held.busy(Settings()).reason == "1 other process holds cores of device 0"
     assert held.busy(Settings()).mend
 
 

@@ -133,13 +133,25 @@ def test_another_device_for_xla_is_refused():
         prepared({"PJRT_DEVICE": "CPU"})
 
 
-@pytest.mark.parametrize("name", ["NEURON_EXTRACT_GRAPHS_ONLY", "XLA_USE_BF16"])
+COLLECTING = ("NEURON_EXTRACT_GRAPHS_ONLY", "TORCH_NEURONX_COMPILE_ONLY")
+
+
+@pytest.mark.parametrize("name", [*COLLECTING, "XLA_USE_BF16"])
 def test_what_computes_something_else_is_refused(monkeypatch, name):
     with pytest.raises(ValueError, match=f"{name}=1 .*: unset it"):
         prepared({name: "1"})
     monkeypatch.setenv(name, "1")
     with pytest.raises(RuntimeError, match=f"{name}=1 .*: unset it"):
         a_backend().start(Settings())
+
+
+@pytest.mark.parametrize("name", COLLECTING)
+def test_collecting_graphs_is_no_reason_not_to_compile(monkeypatch, name):
+    assert prepared({name: "1"}, compile_only=True)[name] == "1"
+    monkeypatch.setenv(name, "1")
+    a_backend().start(Settings(compile_only=True))
+    with pytest.raises(ValueError, match="XLA_USE_BF16=1"):
+        prepared({"XLA_USE_BF16": "1"}, compile_only=True)
 
 
 FLAGS = [
@@ -164,6 +176,13 @@ FLAGS = [
         {"cache": "/run"},
         "-O1 --x --auto-cast=none --cache_dir=/run/neuronx_cc",
     ),
+    # What was quoted stays one word.
+    ("--opts='-x y' -O1", {}, "'--opts=-x y' -O1 --auto-cast=none"),
+    (
+        "--cache_dir='/a b' --opts '-x y'",
+        {"cache": "/run"},
+        "--opts '-x y' --auto-cast=none --cache_dir=/run/neuronx_cc",
+    ),
 ]
 
 
@@ -176,6 +195,19 @@ def test_the_options_of_the_compiler(given, settings, wanted):
         assert environment["NEURON_COMPILE_CACHE_URL"] == "/run/neuronx_cc"
     if "lnc" in settings:
         assert environment["NEURON_LOGICAL_NC_CONFIG"] == str(settings["lnc"])
+
+
+def test_no_cache_and_a_cache_of_the_run_s_own_are_refused():
+    assert "--no_cache" in prepared({"NEURON_CC_FLAGS": "--no_cache"})["NEURON_CC_FLAGS"]
+    with pytest.raises(ValueError, match=r"NEURON_CC_FLAGS holds --no_cache.*take --no_cache out"):
+        prepared({"NEURON_CC_FLAGS": "-O1 --no_cache"}, cache="/run")
+
+
+def test_a_quote_that_is_not_closed_is_refused_with_what_was_given():
+    with pytest.raises(
+        ValueError, match=r"NEURON_CC_FLAGS is: -O1 --x 'y; .*no closing quotation: close the quote"
+    ):
+        prepared({"NEURON_CC_FLAGS": "-O1 --x 'y"})
 
 
 def test_two_ways_to_group_cores_are_refused():
@@ -385,6 +417,7 @@ def test_modes():
 
 def test_it_measures_one_case_a_process_and_waits_for_the_compiler():
     assert NeuronXlaBackend.cases_per_process == 1
+    assert NeuronXlaBackend.claims_cores
     assert NeuronXlaBackend.compile_allowance_s >= 600
     assert NeuronXlaBackend.warmup_calls >= 3
 
@@ -395,7 +428,8 @@ def test_who_holds_the_cores_is_asked_before_each_worker():
     free = a_backend(setup=a_setup(listed=(SimpleNamespace(index=0, owners=()),)))
 
     assert free.busy(Settings()) is None
-    assert "4242" in a_backend(setup=a_setup(listed=(listed,))).busy(Settings()).reason
+    busy = a_backend(setup=a_setup(listed=(listed,))).busy(Settings())
+    assert busy.reason == "1 other process holds cores of device 0"
 
 
 def test_availability_is_the_set_up_s(monkeypatch):

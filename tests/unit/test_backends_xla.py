@@ -15,6 +15,10 @@ from trnbench.backends.protocol import Settings
 from trnbench.backends.timing import time_loop
 from trnbench.backends.xla import XlaBackend, XlaStack
 
+#: Under these graphs are collected, and compiling is all that can be done.
+COLLECTING = ("NEURON_EXTRACT_GRAPHS_ONLY", "TORCH_NEURONX_COMPILE_ONLY")
+NAMES = (*COLLECTING, *xla_environment.RULED_OUT)
+
 
 class Result:
     """What a call gives: alive as long as somebody holds it."""
@@ -102,7 +106,7 @@ class DroppingBackend(XlaBackend):
 
 @pytest.fixture(autouse=True)
 def variables(monkeypatch):
-    for name in (*xla_environment._RULED_OUT, "NPROC", "XLA_PERSISTENT_CACHE_PATH"):
+    for name in (*NAMES, "NPROC", "XLA_PERSISTENT_CACHE_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PJRT_DEVICE", "CPU")
 
@@ -362,7 +366,7 @@ def test_tensors_go_to_the_device_asked_for():
     assert backend._stack.torch.get_num_threads() == 3
 
 
-RULED_OUT = [(name, value) for name in xla_environment._RULED_OUT for value in ("1", "true", "yes")]
+RULED_OUT = [(name, value) for name in NAMES for value in ("1", "true", "yes", "on", "2", " ")]
 
 
 @pytest.mark.parametrize(("name", "value"), RULED_OUT)
@@ -373,6 +377,17 @@ def test_a_variable_that_changes_what_is_computed_is_refused(monkeypatch, name, 
     monkeypatch.setenv(name, value)
     with pytest.raises(RuntimeError, match=f"{name}={value} .*: unset it"):
         XlaBackend(FakeXla().load).start(Settings())
+
+
+@pytest.mark.parametrize("name", COLLECTING)
+def test_collecting_graphs_is_no_reason_not_to_compile(monkeypatch, name):
+    compiling = Settings(compile_only=True)
+    XlaBackend().prepare_environment({name: "1"}, compiling)
+    monkeypatch.setenv(name, "1")
+    XlaBackend(FakeXla().load).start(compiling)
+    monkeypatch.setenv("XLA_USE_SPMD", "1")
+    with pytest.raises(RuntimeError, match="XLA_USE_SPMD=1"):
+        XlaBackend(FakeXla().load).start(compiling)
 
 
 @pytest.mark.parametrize("value", ["", "0", "false", "False"])

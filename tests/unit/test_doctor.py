@@ -260,8 +260,8 @@ BROKEN = {
     ),
     cores_held: Broken(
         "neuron",
-        "NeuronCores are held by others: process {stranger} on device 0",
-        "neuron-ls shows what they are",
+        "1 other process holds cores of device 0: process {stranger} on device 0",
+        "trnbench doctor and neuron-ls show which they are",
     ),
     lnc_mismatch: Broken(
         "neuron",
@@ -338,9 +338,11 @@ def test_the_doctor_names_nobody_and_changes_nothing(tmp_path, stranger):
         }
 
     before = state()
-    said = instance.ask("--json").stdout + instance.ask().stdout
+    table = instance.ask().stdout
+    said = instance.ask("--json").stdout + table
 
-    assert f"process {stranger}" in said
+    assert f"process {stranger} on device 0" in table
+    assert f'"held": "process {stranger} on device 0"' in said
     words = ("secret", "bob", "i-0000", "00aa", str(tmp_path))
     assert [word for word in words if word in said] == []
     assert state() == before

@@ -196,6 +196,14 @@ def test_a_secret_is_not_published(name):
     assert scrub_value(name, "harmless") == "<secret>"
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("alice", "<name>"), ("job-7", "<name>"), ("trnbench", "trnbench"), ("", "")],
+)
+def test_what_a_person_calls_a_process_is_not_published(given, kept):
+    assert read_variables({"NEURON_PROCESS_TAG": given}) == {"NEURON_PROCESS_TAG": kept}
+
+
 def test_only_variables_of_device_stacks_and_thread_pools_are_kept():
     variables = {
         "NEURON_RT_VISIBLE_CORES": "0",

@@ -717,6 +717,22 @@ def test_the_last_line_of_a_traceback_still_counts():
     assert explain(text).status == "OUT_OF_MEMORY"
 
 
+def test_the_line_that_gave_it_away_is_told():
+    text = (
+        "Traceback (most recent call last):\n"
+        '  File "/x/y.py", line 3, in f\n'
+        "    run()\n"
+        "RuntimeError: first\n"
+        "   NRT EXECUTION FAILED on nd0\n"
+        "Stuck in collectives op\n"
+        "last words"
+    )
+
+    assert explain(text).line == "NRT EXECUTION FAILED on nd0"
+    assert explain("a\n[NCC_EOOM001] needs 38 GB\r\nb").line == "[NCC_EOOM001] needs 38 GB"
+    assert explain("NRT_TIMEOUT").line == "NRT_TIMEOUT"
+
+
 #: Of a file of messages from real machines: the start of the line -> name, or None where the
 #: message is no failure of a stack that runs a workload.
 REAL = {

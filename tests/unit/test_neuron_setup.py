@@ -458,13 +458,28 @@ def held(pid, **more):
     return {"neuron_processes": [{"pid": pid, "command": "secret", **more}]}
 
 
-def test_another_process_on_the_device_is_named_by_its_number(machine):
+def test_another_process_is_counted_in_what_is_stored_and_named_to_the_doctor(machine):
     machine.list(held(4242))
-    refusal = find_owners(machine.find(), Settings())
+    setup = machine.find()
+    refusal = find_owners(setup, Settings())
 
-    assert refusal.reason == "NeuronCores are held by others: process 4242 on device 0"
+    assert refusal.reason == "1 other process holds cores of device 0"
     assert "--bench-cores" in refusal.mend
-    assert "secret" not in repr(refusal)
+    assert [word for word in ("secret", "4242") if word in repr(refusal)] == []
+    assert check(setup, "neuron").facts["held"] == "process 4242 on device 0"
+    assert "4242" not in repr(identity_facts(setup))
+
+
+def test_several_processes_on_several_devices_are_counted_once_each(tmp_path):
+    machine = Machine(tmp_path, chip=None, devices=2)
+    both = {"neuron_processes": [{"pid": 4242}, {"pid": 77}, {"pid": os.getpid()}]}
+    machine.list(both, held(4242))
+    setup = machine.find()
+
+    assert find_owners(setup, Settings()).reason == "2 other processes hold cores of devices 0, 1"
+    assert check(setup, "neuron").facts["held"] == (
+        "process 77, 4242 on device 0; process 4242 on device 1"
+    )
 
 
 @pytest.mark.parametrize("listed", [[{}], [{"neuron_processes": None}], [held(os.getpid())], []])

@@ -24,6 +24,8 @@ GOOD = [
     (("memory-limit=1e-30",), {"memory_limit_bytes": 1}),
     (("threads=2", "processes=1"), {"threads": 2, "processes": 1}),
     (("out=a/b", "label=x,y", "preset=full"), {"label": "x,y", "preset": "full"}),
+    (("cores=0-3", "lnc=1"), {"cores": "0-3", "lnc": 1}),
+    (("cores=2, 3",), {"cores": "2,3"}),
     (("resume=",), {"resume": ""}),
     (("resume",), {"resume": ""}),
     (("resume=2026",), {"resume": "2026"}),
@@ -35,6 +37,8 @@ BAD = [
         for name in ("budget", "timeout", "memory-limit")
         for value in ("0", "-1", "nan", "inf", "-inf", "much", "")
     ),
+    *(f"cores={value}" for value in ("", "a", "-1", "9-1", "0,2", "0-", "1 2", "99999")),
+    *(f"lnc={value}" for value in ("0", "3", "x", "")),
     "memory-limit=1e308",
     "out=file.txt",
     "preset=quik",

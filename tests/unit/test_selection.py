@@ -14,6 +14,7 @@ class Lazy:
     name = "lazy-device"
     modes = ("lazy",)
     modes_on_request = ("traced",)
+    claims_cores = False
 
     def availability(self):
         return Availability(available=True, reason="it is here")
@@ -23,6 +24,35 @@ class Lazy:
 def only_lazy(monkeypatch):
     monkeypatch.setattr(selection.backends, "names", lambda: ("lazy-device",))
     monkeypatch.setattr(selection.backends, "create", lambda _: Lazy())
+
+
+class Claiming(Lazy):
+    name = "claiming-device"
+    claims_cores = True
+
+
+@pytest.fixture
+def several(monkeypatch):
+    kinds = {kind.name: kind for kind in (Lazy, Claiming)}
+    monkeypatch.setattr(selection.backends, "names", lambda: tuple(kinds))
+    monkeypatch.setattr(selection.backends, "create", lambda name: kinds[name]())
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"), [({"cores": "0-3"}, "--bench-cores 0-3"), ({"lnc": 1}, "--bench-lnc 1")]
+)
+def test_cores_that_nobody_would_claim_are_refused(several, asked, words):
+    with pytest.raises(
+        UsageError,
+        match=f"{words} given, .*chosen: lazy-device.*leave it out, .*: claiming-device",
+    ):
+        selection.select(RunOptions(backends=("lazy-device",), **asked))
+
+
+def test_cores_that_one_of_the_chosen_claims_are_taken(several):
+    assert selection.select(RunOptions(cores="0-3", lnc=2))
+    assert selection.select(RunOptions(backends=("claiming-device",), cores="0"))
+    assert selection.select(RunOptions(backends=("lazy-device",)))
 
 
 def modes(**asked):
