@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -21,9 +21,11 @@ import pytest
 from ..backends import registry
 from ..backends.protocol import Backend
 from ..results.record import CaseKey, CostData, Device, Failure, ProcessOutcome, Status
+from .findings import explained
 from .fixture_messages import FixtureAnswer, FixtureJob
 from .memory import resident_bytes
 from .messages import SettingsData
+from .occupancy import busy_outcomes, find_others
 from .options import RunOptions
 from .plugin import CHILD_VARIABLE
 from .privacy import scrub_text
@@ -32,19 +34,17 @@ from .supervisor import (
     LOOK_S,
     OUT_OF_MEMORY_TEXT,
     QUIET,
+    RAISED,
     START_TIMEOUT_S,
+    TAIL_BYTES,
     memory_limit_bytes,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Characters of a failing child's output that its report shows.
+#: Bytes of a failing child's output that its report shows.
 SHOWN_OUTPUT = 20_000
-
-
-#: Ends of a call that was measured: a test that failed around it is worse.
-MEASURED = frozenset({Status.OK, Status.NOT_STEADY, Status.RECOMPILED})
 
 
 def is_fixture_test(item: pytest.Item) -> bool:
@@ -59,12 +59,14 @@ def is_fixture_test(item: pytest.Item) -> bool:
 class FixtureCase:
     """One test as a case that something else measures: see ``run.ExternalCase``.
 
-    ``outputs`` holds what failing children printed: (title, text).
+    ``cache`` is the folder of a run that has compile caches of its own. ``outputs`` holds what
+    failing children printed: (title, text).
     """
 
-    def __init__(self, item: pytest.Item, options: RunOptions) -> None:
+    def __init__(self, item: pytest.Item, options: RunOptions, cache: str | None = None) -> None:
         self.item = item
         self.options = options
+        self.settings = replace(options.settings(), cache=cache)
         self.outputs: list[tuple[str, str]] = []
         self._memory_bytes = memory_limit_bytes(options.memory_limit_bytes)
         self._first: tuple[ProcessOutcome, Device | None] | None = None
@@ -72,8 +74,11 @@ class FixtureCase:
         self._cost: CostData | None = None
 
     def describe(self) -> None:
-        """Measure the first process now: what is measured is known only from the call."""
-        self._first = self._measure(0)
+        """Measure the first process now: what is measured is known only from the call. The run
+        is told the key and the cost that are known after it, and these stay."""
+        outcome, device, answer = self._measure(0)
+        self._key, self._cost = answer.key, answer.cost
+        self._first = outcome, device
 
     @property
     def key(self) -> CaseKey:
@@ -95,27 +100,29 @@ class FixtureCase:
         return self._cost
 
     def measure(self, process: int) -> tuple[ProcessOutcome, Device | None]:
-        if process == 0 and self._first is not None:
-            return self._first
-        return self._measure(process)
+        if self._first is not None:
+            first, device = self._first
+            if process == 0:
+                return first, device
+            if first.status is Status.BUSY_DEVICE:
+                # Nobody knows what the test measures: a figure would stand under a guessed key.
+                return first.model_copy(update={"process": process}), None
+        outcome, device, answer = self._measure(process)
+        if outcome.sustained is not None and answer.key and answer.key != self.key:
+            outcome = outcome.model_copy(update=_not_the_same(self.key, answer.key))
+        return outcome, device
 
     @property
     def _backend(self) -> str:
         return next(iter(self.options.backends), "cpu")
 
-    def _measure(self, process: int) -> tuple[ProcessOutcome, Device | None]:
+    def _measure(self, process: int) -> tuple[ProcessOutcome, Device | None, FixtureAnswer]:
         """Run the test in a fresh interpreter, and turn whatever happens into an outcome."""
-        name = self._key.backend if self._key is not None else self._backend
-        backend = registry.create(name)
-        busy = backend.busy(self.options.settings())
+        backend = registry.create(self.key.backend)
+        busy = find_others(backend, self.settings)
         if busy is not None:
-            return ProcessOutcome(
-                process=process,
-                position=0,
-                status=Status.BUSY_DEVICE,
-                failure=Failure(message=busy.reason, mend=busy.mend, kind="busy"),
-                duration_s=0.0,
-            ), None
+            (outcome,) = busy_outcomes(busy, 1, process, 0)
+            return outcome, None, FixtureAnswer()
         limit_s = self.options.timeout_s + backend.compile_allowance_s
         with tempfile.TemporaryDirectory(prefix="trnbench-") as folder:
             begin = time.monotonic()
@@ -124,23 +131,22 @@ class FixtureCase:
             with Path(folder, "output").open("w+b") as output:
                 child = _Child(self._command(folder), self._environment(folder, backend), output)
                 ended = child.wait(Path(job.answer), limit_s, self._memory_bytes)
-                text = _tail(output)
-            answer = _read(Path(job.answer))
-        self._key = self._key or answer.key
-        self._cost = self._cost or answer.cost
+                answer = _read(Path(job.answer))
+                text = _text(output, SHOWN_OUTPUT)
+                said = _text(output, TAIL_BYTES, *answer.said)
         outcome = answer.outcome or ProcessOutcome(
             process=process,
             position=0,
             status=Status.OK,
             duration_s=time.monotonic() - begin,
         )
-        worse = ended or _blame(answer, child.returncode, text)
+        worse = ended or _blame(backend, answer, child.returncode, text, said)
         if worse is not None:
             status, failure = worse
             outcome = outcome.model_copy(update={"status": status, "failure": failure})
         if outcome.status not in (Status.OK, Status.SKIPPED, Status.UNSUPPORTED):
             self.outputs.append((f"bench, process {process}", text))
-        return outcome, answer.device
+        return outcome, answer.device, answer
 
     def _job(self, process: int, folder: Path) -> FixtureJob:
         options = self.options
@@ -154,7 +160,7 @@ class FixtureCase:
             process=process,
             position=0,
             budget_s=options.budget_s,
-            settings=SettingsData(**asdict(options.settings())),
+            settings=SettingsData(**asdict(self.settings)),
             load=list(options.load),
             backends=list(options.backends),
             dtypes=list(options.dtypes),
@@ -168,6 +174,11 @@ class FixtureCase:
         config = self.item.config
         command = [sys.executable, "-m", "pytest", *config.invocation_params.args]
         command += ["-o", f"cache_dir={folder}/cache", f"--basetemp={folder}/base"]
+        # Any argument that is a folder by now, such as --bench-out's, would move the root, and
+        # with it the test's id.
+        command.append(f"--rootdir={config.rootpath}")
+        # What pytest has captured is lost with a process that dies, last words and all.
+        command.append("--capture=no")
         for option, name, value in (
             ("xmlpath", "--junit-xml", "junit.xml"),
             ("log_file", "--log-file", "log"),
@@ -183,7 +194,7 @@ class FixtureCase:
     def _environment(self, folder: str, backend: Backend) -> dict[str, str]:
         environment = dict(os.environ)
         environment[CHILD_VARIABLE] = f"{folder}/job.json"
-        backend.prepare_environment(environment, self.options.settings())
+        backend.prepare_environment(environment, self.settings)
         return environment
 
 
@@ -248,9 +259,26 @@ def _too_large(resident: int, limit: int) -> tuple[Status, Failure]:
     )
 
 
-def _blame(answer: FixtureAnswer, returncode: int, text: str) -> tuple[Status, Failure] | None:
-    """What a child that left by itself did wrong; None where its outcome stands."""
+def _not_the_same(first: CaseKey, now: CaseKey) -> dict[str, Status | Failure]:
+    """The end of a process that measured something else than the first one."""
+    one, other = (f"{key.dtype}, {key.mode}, {key.backend}" for key in (first, now))
+    message = f"the test measured {other} in this process, and {one} in the first"
+    mend = "measure the same in every process; parametrize the test to measure both"
+    return {
+        "status": Status.RUNTIME_ERROR,
+        "failure": Failure(message=message, mend=mend, kind="other"),
+    }
+
+
+def _blame(
+    backend: Backend, answer: FixtureAnswer, returncode: int, text: str, said: str
+) -> tuple[Status, Failure] | None:
+    """What a child that left by itself did wrong; None where its outcome stands. ``text`` is the
+    end of what it printed, ``said`` what it printed in the call of ``bench``."""
     if not answer.finished:
+        known = explained(backend, text)
+        if known is not None:
+            return known
         status = Status.OUT_OF_MEMORY if OUT_OF_MEMORY_TEXT.search(text) else Status.CRASHED
         where = f"in phase '{answer.phase}'"
         if returncode < 0:
@@ -263,8 +291,9 @@ def _blame(answer: FixtureAnswer, returncode: int, text: str) -> tuple[Status, F
             message=f"the test's process left with exit status {returncode} {where}: {words}",
             kind=f"exit {returncode}",
         )
-    if answer.outcome is not None and answer.outcome.status not in MEASURED:
-        return None
+    if answer.outcome is not None and not answer.returned:
+        # A compiler is a process of its own, and its words aren't in the exception.
+        return explained(backend, said) if answer.outcome.status in RAISED else None
     if answer.failed:
         return Status.RUNTIME_ERROR, Failure(message=answer.failed, kind="test")
     if answer.skipped:
@@ -284,10 +313,12 @@ def _read(answer: Path) -> FixtureAnswer:
     return FixtureAnswer.model_validate_json(answer.read_bytes())
 
 
-def _tail(output: IO[bytes]) -> str:
-    size = output.seek(0, os.SEEK_END)
-    output.seek(max(0, size - SHOWN_OUTPUT))
-    return output.read().decode(errors="replace")
+def _text(output: IO[bytes], limit: int, begin: int = 0, end: int | None = None) -> str:
+    """The last ``limit`` bytes of what stands between ``begin`` and ``end``."""
+    if end is None:
+        end = os.fstat(output.fileno()).st_size
+    begin = max(begin, end - limit)
+    return os.pread(output.fileno(), end - begin, begin).decode(errors="replace")
 
 
 def _configuration(item: pytest.Item) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -108,7 +109,12 @@ class FixtureChild:
             modes = ", ".join(known)
             raise UsageError(f"bench: mode '{mode}' given; backend '{name}' has: {modes}")
         begin = time.perf_counter()
-        refusal = self._refusal(backend, name, mode, found)
+        self.answer.said = (_output_bytes(), _output_bytes())
+        try:
+            refusal = self._refusal(backend, name, mode, found)
+        except Exception as error:
+            self._answer(begin, *_status_of(error, backend, Status.RUNTIME_ERROR))
+            raise
         if refusal is not None:
             self._answer(begin, *refusal)
             return function(*inputs)
@@ -159,12 +165,14 @@ class FixtureChild:
             seed = zlib.crc32(f"{self.job.process} {self.job.nodeid}".encode())
             finder.sample(call, self.job.budget_s, self._announce, seed)
         except (OverBudgetError, RecompiledError) as error:
+            self.answer.returned = True
             self._answer(begin, *findings.ended_by(error), **found)
             return value
         except Exception as error:
             found.pop("status", None)
             self._answer(begin, *_status_of(error, backend, failing), **found)
             raise
+        self.answer.returned = True
         self._answer(begin, *found.pop("status"), **found)
         return value
 
@@ -186,6 +194,7 @@ class FixtureChild:
             duration_s=time.perf_counter() - begin,
             **found,
         )
+        self.answer.said = (self.answer.said[0], _output_bytes())
         self._announce("after measuring")
 
     def _announce(self, phase: str) -> None:
@@ -200,9 +209,16 @@ class FixtureChild:
         partial.replace(path)
 
 
+def _output_bytes() -> int:
+    """Bytes that this process and those that it started have printed so far: the parent hands it
+    one file for both streams, and nothing is captured."""
+    return os.fstat(2).st_size
+
+
 def _status_of(error: Exception, backend: Backend, failing: Status) -> tuple[Status, Failure]:
     message = f"{type(error).__name__}: {str(error).strip()[:500]}"
-    known = findings.explained(backend, message)
+    # A compiler's own words may stand on a later line than torch's, however far down.
+    known = findings.explained(backend, f"{message}\n{error}")
     if known is not None:
         return known
     status = Status.OUT_OF_MEMORY if backend.is_out_of_memory(error) else failing

@@ -40,6 +40,11 @@ class FixtureAnswer(BaseModel):
     cost: CostData | None = None
     device: Device | None = None
     outcome: ProcessOutcome | None = None
+    returned: bool = False
+    """Whether the test was given the value of a measured call: if it fails then, or skips, that
+    is its own doing, and not what the outcome says already."""
+    said: tuple[int, int] = (0, 0)
+    """Where the child's output stood when ``bench`` was called, and when that came to its end."""
     phase: str = "start"
     failed: str = ""
     """The exception of the test, in one line."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from io import StringIO
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ..backends.registry import UnknownBackendError
 from ..results.lines import StoreError
 from ..results.record import Record
 from ..results.store import case_id, find_run
@@ -157,26 +159,34 @@ class BenchmarkRun:
             return
         try:
             self._measure(items)
-        except (UsageError, StoreError) as error:
+        except (UsageError, StoreError, UnknownBackendError) as error:
             raise pytest.UsageError(str(error)) from error
         except KeyboardInterrupt:
             self.interrupted = True
             raise
 
     def _measure(self, items: Sequence[pytest.Item]) -> None:
-        from .run import measure
+        from .run import measure, require_environment
 
         cases = [item.case for item in items if isinstance(item, CaseItem)]
         require_importable(case.workload for case in cases)
-        fixture_cases = [
-            FixtureCase(item, self.options) for item in items if not isinstance(item, CaseItem)
-        ]
         if self.config.pluginmanager.has_plugin("terminalreporter"):
             verbosity = self.config.get_verbosity()
             print(flush=True)
         else:
             verbosity = -1
-        with make_listener(sys.stdout, verbosity=verbosity) as listener:
+        with (
+            tempfile.TemporaryDirectory(prefix="trnbench-cache-") as folder,
+            make_listener(sys.stdout, verbosity=verbosity) as listener,
+        ):
+            cache = folder if self.options.cache == "fresh" else None
+            fixture_cases = [
+                FixtureCase(item, self.options, cache)
+                for item in items
+                if not isinstance(item, CaseItem)
+            ]
+            keys = [*(case.key() for case in cases), *(case.key for case in fixture_cases)]
+            require_environment(keys, self.options.settings())
             # What a fixture test measures is known only when it has been called once.
             for case in fixture_cases:
                 listener.note(f"first process of {case.item.nodeid}")
@@ -188,9 +198,9 @@ class BenchmarkRun:
                 fixture_cases,
             )
         records = by_case(self.result.records)
-        keys = {case.item: case.key for case in fixture_cases}
+        measured = {case.item: case.key for case in fixture_cases}
         for item in items:
-            key = item.key if isinstance(item, CaseItem) else keys[item]
+            key = item.key if isinstance(item, CaseItem) else measured[item]
             if case_id(key) in records:
                 item.stash[RECORD] = records[case_id(key)]
         for case in fixture_cases:
