@@ -7,6 +7,7 @@ ran on the host. This asks what a person would look at first, and says each thin
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -15,26 +16,40 @@ from pathlib import Path
 
 from ..results.archive import read_run
 from ..results.origin import SIMULATED_NOTICE
-from ..results.record import Device, Record, Status
+from ..results.record import ACCEPTED, Device, Record, Status
 from ..results.store import StoredRun
 from ..results.table import name_case
+from .errors import UsageError
 
 _NAMED_CASES = 3
+#: Facts that name a device; others, as a version, would let any device pass.
+_NAMES = ("instance_type", "device_name")
+#: Samples of another processor, or of the compiler.
+_NEVER_RIGHT = frozenset({Status.FALLBACK_TO_CPU, Status.RECOMPILED})
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
     """What a run must be.
 
-    ``device`` is an id in the catalog ("trainium1"), an instance type, or a part of the device's
+    ``device`` is an id in the catalog ("trainium1"), an instance type, or words of the device's
     own name; None asks only that the device is named. ``allow_simulated`` lets a stand-in for
-    hardware pass: then nothing in the run says anything of that hardware.
+    hardware pass: then nothing in the run says anything of that hardware. ``strict``: no case
+    may end other than OK, UNSUPPORTED or SKIPPED. Raises ``UsageError`` for an empty ``device``.
     """
 
     backend: str
     least_ok: int = 1
     device: str | None = None
     allow_simulated: bool = False
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        if self.device is not None and not self.device.strip():
+            raise UsageError(
+                f"--device '{self.device}' given, which every device would match; wanted a chip, "
+                "an instance type or words of the device's name: name one, or leave --device out"
+            )
 
 
 def check_run(run: StoredRun, expected: Expectation) -> list[str]:
@@ -48,6 +63,7 @@ def check_run(run: StoredRun, expected: Expectation) -> list[str]:
         *_check_devices(records, expected),
         *_check_timing(records),
         *_check_successes(records, expected),
+        *(_check_failures(records) if expected.strict else []),
     ]
 
 
@@ -79,9 +95,10 @@ def print_check(name: str, expected: Expectation, folder: Path, *, as_json: bool
     for problem in problems:
         print(f"problem: {problem}", file=sys.stderr)
     verdict = "NOT " if problems else ""
+    strictly = ", no case failed" if expected.strict else ""
     print(
         f"check: {verdict}what was asked for: backend {expected.backend}, device "
-        f"{expected.device or 'any'}, at least {expected.least_ok} OK"
+        f"{expected.device or 'any'}, at least {expected.least_ok} OK{strictly}"
     )
     return not problems
 
@@ -120,8 +137,8 @@ def _check_origin(records: Sequence[Record], expected: Expectation) -> list[str]
 
 def _check_devices(records: Sequence[Record], expected: Expectation) -> list[str]:
     # A case that failed before the device answered names none: its status says so already.
-    measured = [record for record in records if record.summary is not None]
-    nameless = [record for record in measured if record.device is None]
+    answered = [r for r in records if r.status is Status.OK or r.summary is not None]
+    nameless = [record for record in answered if record.device is None]
     problems = []
     if nameless:
         problems.append(
@@ -149,7 +166,13 @@ def _check_devices(records: Sequence[Record], expected: Expectation) -> list[str
 def _check_timing(records: Sequence[Record]) -> list[str]:
     fallen = [r for r in records if _ended(r, Status.FALLBACK_TO_CPU) or _fallbacks(r)]
     recompiled = [r for r in records if _ended(r, Status.RECOMPILED)]
+    untimed = [r for r in records if r.status is Status.OK and r.summary is None]
     problems = []
+    if untimed:
+        problems.append(
+            f"nothing was timed: it is a coverage run; {_say(untimed, records)} OK without a time; "
+            "wanted a benchmark: measure with trnbench run"
+        )
     if fallen:
         operators = sorted({name for record in fallen for name in _fallbacks(record)})
         named = f" ({', '.join(operators)})" if operators else ""
@@ -178,6 +201,16 @@ def _check_successes(records: Sequence[Record], expected: Expectation) -> list[s
     return [problem]
 
 
+def _check_failures(records: Sequence[Record]) -> list[str]:
+    """Those that are a problem in any run are left to :func:`_check_timing`."""
+    failed = [r for r in records if r.status not in ACCEPTED | _NEVER_RIGHT]
+    return [
+        f"{status} in {_say(found, records)}; wanted OK, UNSUPPORTED or SKIPPED in every case "
+        "(--strict): see the reasons with trnbench show, mend them or leave these cases out"
+        for status, found in _group(failed, lambda r: str(r.status)).items()
+    ]
+
+
 def _ended(record: Record, status: Status) -> bool:
     """Whether the case, or one of its processes whatever the others did, ended so."""
     return record.status is status or str(status) in record.status_counts
@@ -192,9 +225,12 @@ def _is_simulated(record: Record) -> bool:
 
 
 def _is_called(device: Device, name: str) -> bool:
-    wanted = name.casefold()
-    known = {device.chip, *device.facts.values()}
-    return wanted in device.name.casefold() or wanted in {
+    """Whether this is its chip, its type of instance, its name, or whole words of its name: "core"
+    is none of a NeuronCore, nor is "trainium" one of a Trainium2."""
+    wanted = name.strip().casefold()
+    known = [device.chip, *(device.facts.get(fact) for fact in _NAMES)]
+    words = rf"(?<!\w){re.escape(wanted)}(?!\w)"
+    return bool(re.search(words, device.name.casefold())) or wanted in {
         text.casefold() for text in known if isinstance(text, str)
     }
 

@@ -74,10 +74,14 @@ def check(
     least_ok: Annotated[int, typer.Option("--least-ok", min=1, help="Cases that must be OK.")] = 1,
     device: Annotated[
         str | None,
-        typer.Option("--device", help="The device's chip, instance type, or a part of its name."),
+        typer.Option("--device", help="The device's chip, instance type, or words of its name."),
     ] = None,
     allow_simulated: Annotated[
         bool, typer.Option("--allow-simulated", help="Let a stand-in for hardware pass.")
+    ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="No case may end other than OK, UNSUPPORTED or SKIPPED."),
     ] = False,
     as_json: AsJson = False,
     out: Out = DEFAULT_OUT,
@@ -85,7 +89,7 @@ def check(
     """Fail unless a stored run is what it was meant to be: for CI on machines with a device."""
     from .run_check import Expectation, print_check
 
-    expected = Expectation(backend, least_ok, device, allow_simulated)
+    expected = Expectation(backend, least_ok, device, allow_simulated, strict)
     if not print_check(run, expected, out, as_json=as_json):
         raise typer.Exit(Exit.FAILED)
 

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from .compare import align
-from .economics import Economics, economics
+from .economics import PRICED, Economics, economics
 from .origin import refuse_mixture
-from .record import Record
+from .record import Record, Status
 from .statistics import Interval
 
 Verdict = Literal["after", "at once", "never", "undecided", "unknown"]
@@ -28,8 +28,9 @@ class BreakEven:
     ``total_s`` is the time at which both have taken as long.
 
     ``verdict``: "after" so many calls; "at once": the winner is cheaper in both; "never": B is
-    dearer in both, so A wins; "undecided": the difference per call may be zero; "unknown" with
-    ``notes``.
+    dearer in both, so A wins; "undecided": the difference per call may be zero; "unknown": one of
+    them has no price, as where its status is neither OK nor NOT_STEADY. ``notes`` says why, and
+    what is doubtful.
     """
 
     a: Economics
@@ -97,11 +98,11 @@ def weigh(a: Economics, b: Economics) -> BreakEven:
     where that is known, else both of a warm one, else each of what it has."""
     a, b = _alike(a, b)
     first, second = _price(a), _price(b)
+    sides = (("A", a), ("B", b))
+    notes = [f"{name}: its status is {s.status}" for name, s in sides if _is_doubtful(s)]
     if first is None or second is None:
-        sides = (("A", a, first), ("B", b, second))
-        reasons = [f"{name}: {_why_unknown(side)}" for name, side, found in sides if found is None]
-        return BreakEven(a, b, "unknown", notes=reasons)
-    notes = []
+        notes += [f"{name}: {_why_unknown(side)}" for name, side in sides if _price(side) is None]
+        return BreakEven(a, b, "unknown", notes=notes)
     if a.upfront != b.upfront and a.compiles and b.compiles:
         notes.append(f"not compiled alike: A {a.upfront}, B {b.upfront}")
     extra_s = second.upfront_s - first.upfront_s
@@ -148,8 +149,9 @@ def _alike(a: Economics, b: Economics) -> tuple[Economics, Economics]:
 
 
 def _price(side: Economics) -> _Price | None:
-    """Both halves of what a case costs; None where one isn't known."""
-    if side.call_s is None or side.upfront_s is None:
+    """Both halves of what a case costs; None where one isn't known. Code found in memory was
+    compiled before, at a price that isn't here."""
+    if side.call_s is None or side.upfront_s is None or side.upfront == "memory":
         return None
     return _Price(side.upfront_s, Interval(side.call_s, side.call_low_s, side.call_high_s))
 
@@ -162,7 +164,16 @@ def _gain(a: _Price, b: _Price) -> Interval:
     return Interval(value, a.call.low - b.call.high, a.call.high - b.call.low)
 
 
+def _is_doubtful(side: Economics) -> bool:
+    """Whether a case has a price, and isn't OK."""
+    return side.status in PRICED and side.status != Status.OK
+
+
 def _why_unknown(side: Economics) -> str:
+    if side.status not in PRICED:
+        return f"its status is {side.status}"
     if side.call_s is None:
-        return f"no time per call, its status is {side.status}"
+        return "no time per call, nothing was timed"
+    if side.upfront == "memory":
+        return "its code was in the process's memory already: no compilation was seen"
     return "what it cost before the first timed call isn't known"

@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.text import Text
 
 from .break_even import BreakEven
-from .columns import Column, Legend, fitted_table, say
+from .columns import Column, Legend, Row, fitted_table, say
 from .compare import environment_changes
 from .economics import Economics
 from .origin import SIMULATED_NOTICE, split_by_origin
 from .quantity import UNKNOWN, format_count, format_seconds
-from .record import Record
+from .record import Record, Status
 from .store import case_id
 from .table import header_lines
 
@@ -26,6 +26,14 @@ _ECONOMICS = (
     "the process; files: in the compile cache before and after the first call; hit: proven where "
     "hits were counted and no file was added"
 )
+_MEMORY = (
+    "memory: median of the processes that had the code in their memory already and compiled "
+    "nothing; it is no price of compiling, cold or warm"
+)
+_STATUS = (
+    "status: named where it isn't OK; only OK and NOT_STEADY have a price, the samples of any other "
+    "are no result"
+)
 _WITHIN = (
     "paid after: B is the compiled case, A the same one uncompiled; calls after which compiling "
     "has won back its price; at once: cheaper in both; never: dearer in both; undecided: per call "
@@ -33,12 +41,21 @@ _WITHIN = (
 )
 _BREAK_EVEN = (
     "before: paid ahead of the timed calls, c with a cold cache, w with a warm one, u with one "
-    "of which nobody knows, f by the first call of an uncompiled case; paid after: calls after "
-    "which the one that is faster per call has won back its price; between: with both times per "
-    "call at the ends of their intervals; at once: B is cheaper in both; never: B is dearer in "
-    "both; undecided: per call they may be equal"
+    "of which nobody knows, m with the code in the process's memory already, f by the first call "
+    "of an uncompiled case; paid after: calls after which the one that is faster per call has won "
+    "back its price; between: with both times per call at the ends of their intervals; at once: B "
+    "is cheaper in both; never: B is dearer in both; undecided: per call they may be equal; "
+    "unknown: one of them has no price"
 )
-_LETTERS = {"cold": "c", "warm": "w", "unknown cache": "u", "first call": "f"}
+_LETTERS = {"cold": "c", "warm": "w", "unknown cache": "u", "memory": "m", "first call": "f"}
+#: Columns that are left out where they would be empty, and what they mean.
+_RARE = {
+    "memory": _MEMORY,
+    "notes": "",
+    "status": _STATUS,
+    "status A": _STATUS,
+    "status B": _STATUS,
+}
 _DROPPED_FIRST = (
     *("stack", "anew", "first call", "graphs"),
     *("paid in", "between", "call A", "call B", "notes"),
@@ -61,8 +78,10 @@ def print_economics(
         Column("case", "left", _name, folds=True),
         Column("dtype", "left", lambda e: e.case.dtype),
         Column("mode", "left", lambda e: e.case.mode),
+        Column("status", "left", _status, folds=True),
         Column("cold", "right", lambda e: format_seconds(e.cold_s)),
         Column("warm", "right", lambda e: format_seconds(e.warm_s)),
+        Column("memory", "right", lambda e: format_seconds(e.memory_s)),
         Column("anew", "right", lambda e: format_seconds(e.in_process_s)),
         Column("stack", "right", lambda e: format_seconds(e.stack_compile_s)),
         Column("first call", "right", lambda e: format_seconds(e.first_call_s)),
@@ -74,8 +93,9 @@ def print_economics(
     if paid:
         verdicts = {case_id(row.b.case): _pays(row) for row in paid}
         columns.append(Column("paid after", "left", lambda e: verdicts.get(case_id(e.case), "")))
-    console.print(fitted_table(columns, found, console.width, _DROPPED_FIRST))
-    for line in [_ECONOMICS, *([_WITHIN] if paid else [])]:
+    kept = [column for column in columns if _has_something_to_say(column, found)]
+    console.print(fitted_table(kept, found, console.width, _DROPPED_FIRST))
+    for line in [_ECONOMICS, *_explain(kept), *([_WITHIN] if paid else [])]:
         say(console, line, "dim")
 
 
@@ -99,6 +119,8 @@ def print_break_even(
         Column("dtype", "left", lambda row: row.a.case.dtype),
         Column("mode A", "left", lambda row: row.a.case.mode),
         Column("mode B", "left", lambda row: row.b.case.mode),
+        Column("status A", "left", lambda row: _status(row.a), folds=True),
+        Column("status B", "left", lambda row: _status(row.b), folds=True),
         Column("before A", "right", lambda row: _before(row.a)),
         Column("before B", "right", lambda row: _before(row.b)),
         Column("call A", "right", lambda row: format_seconds(row.a.call_s)),
@@ -107,15 +129,25 @@ def print_break_even(
         Column("between", "left", _between),
         Column("paid in", "right", lambda row: format_seconds(row.total_s)),
     ]
-    if any(row.notes for row in rows):
-        columns.append(Column("notes", "left", lambda row: legend.mark(row.notes), folds=True))
+    columns.append(Column("notes", "left", lambda row: legend.mark(row.notes), folds=True))
     if rows:
-        console.print(fitted_table(columns, rows, console.width, _DROPPED_FIRST))
-        for line in [_BREAK_EVEN, *legend.lines()]:
+        kept = [column for column in columns if _has_something_to_say(column, rows)]
+        console.print(fitted_table(kept, rows, console.width, _DROPPED_FIRST))
+        for line in [_BREAK_EVEN, *_explain(kept), *legend.lines()]:
             say(console, line, "dim")
     counts = Counter(row.verdict for row in rows)
     said = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
     say(console, f"{len(rows)} common cases: {said}" if rows else "no common case", "bold")
+
+
+def _has_something_to_say(column: Column[Row], rows: Sequence[Row]) -> bool:
+    """Whether a column that few tables need is needed in this one; any other is."""
+    return column.name not in _RARE or any(column.cell(row) not in ("", UNKNOWN) for row in rows)
+
+
+def _explain(columns: Sequence[Column[Row]]) -> list[str]:
+    """What the rarer columns among these mean, each said once."""
+    return list(dict.fromkeys(_RARE[column.name] for column in columns if _RARE.get(column.name)))
 
 
 def _print_origin(records: Sequence[Record], console: Console) -> None:
@@ -125,6 +157,11 @@ def _print_origin(records: Sequence[Record], console: Console) -> None:
 
 def _name(found: Economics) -> str:
     return f"{found.case.workload} {found.case.configuration}"
+
+
+def _status(found: Economics) -> str:
+    """How the case ended, where that is worth a word."""
+    return "" if found.status == Status.OK else found.status
 
 
 def _files(found: Economics) -> str:

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal, get_args
 
-from .record import CaseKey, Estimate, ProcessOutcome, Record
+from .record import CaseKey, Estimate, ProcessOutcome, Record, Status
 
 #: What is paid before the first timed call: compiling with an empty cache on disk, a filled one,
-#: or one of which nobody knows; or (where nothing is compiled) what the first call takes beyond a
-#: later one.
-Upfront = Literal["cold", "warm", "unknown cache", "first call"]
+#: or one of which nobody knows; finding the code in the process's own memory, which is no
+#: compilation; or (where nothing is compiled) what the first call takes beyond a later one.
+Upfront = Literal["cold", "warm", "unknown cache", "memory", "first call"]
 Hit = Literal["proven", "by files", "partial", "none"]
 HITS: tuple[Hit, ...] = get_args(Hit)
+
+#: A case that ended otherwise may have samples, but they are no result, and so no price.
+PRICED = frozenset({Status.OK, Status.NOT_STEADY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +25,12 @@ class Economics:
     """What one case costs before its first timed call, and per call; times in seconds.
 
     ``cold_s`` is the longest compilation of the processes that found an empty cache, since that
-    is what a user pays; ``warm_s`` and ``in_process_s`` are medians, the latter of the first call
-    of the same program made anew. ``compile_s`` is 0 where nothing is compiled. ``upfront_s`` is
-    what break-even counts, ``upfront`` says what that is. ``hit`` and ``proof`` are of the best
-    process that compiled with a warm cache. None is unknown.
+    is what a user pays; ``warm_s``, ``memory_s`` (of the processes that had the code in their
+    memory already) and ``in_process_s`` (of the first call of the same program made anew) are
+    medians. ``compile_s`` is 0 where nothing is compiled. ``upfront_s`` is what break-even counts
+    unless it is of "memory", ``upfront`` says what it is. ``hit`` and ``proof`` are of the best
+    process that compiled with a warm cache. None is unknown, as is every figure of a case whose
+    ``status`` isn't in ``PRICED``.
     """
 
     case: CaseKey
@@ -36,6 +41,7 @@ class Economics:
     compile_s: float | None
     cold_s: float | None
     warm_s: float | None
+    memory_s: float | None
     in_process_s: float | None
     stack_compile_s: float | None
     first_call_s: float | None
@@ -53,20 +59,26 @@ class Economics:
 
 def economics(record: Record) -> Economics:
     """What one record says of the price of its code."""
-    compiling = [p for p in record.processes if _compiles(p)]
-    warm = [p for p in compiling if p.cache_state == "warm"]
-    cold = [p for p in compiling if p.cache_state == "cold"]
+    priced = record.status in PRICED
+    processes = record.processes if priced else []
+    compiling = [p for p in processes if _compiles(p)]
+    cold, warm, memory, unknown = (
+        [p for p in compiling if p.cache_state == state]
+        for state in ("cold", "warm", "memory", None)
+    )
     # What a user pays first: the processes after the first one may find what it compiled.
-    first = cold or warm or compiling or record.processes
+    first = cold or warm or unknown or memory or processes
     cold_s = _longest(p.compile_ns for p in cold)
     warm_s = _median(p.compile_ns for p in warm)
+    memory_s = _median(p.compile_ns for p in memory)
     first_call_s = _longest(p.first_call_ns for p in first)
-    call = _call(record)
+    call = _call(record) if priced else None
     later_s = None if call is None else call.value
     prices: dict[Upfront, float | None] = {
         "cold": cold_s,
         "warm": warm_s,
-        "unknown cache": _longest(p.compile_ns for p in compiling if p.cache_state is None),
+        "unknown cache": _longest(p.compile_ns for p in unknown),
+        "memory": memory_s,
     }
     if not compiling and first_call_s is not None and later_s is not None:
         prices["first call"] = max(0.0, first_call_s - later_s)
@@ -79,11 +91,12 @@ def economics(record: Record) -> Economics:
         run=record.run,
         origin=record.origin,
         status=str(record.status),
-        compiles=bool(compiling),
-        compile_s=upfront_s if compiling else 0.0,
+        compiles=any(map(_compiles, record.processes)),
+        compile_s=upfront_s if compiling or not priced else 0.0,
         cold_s=cold_s,
         warm_s=warm_s,
-        in_process_s=_median(p.in_process_ns for p in record.processes),
+        memory_s=memory_s,
+        in_process_s=_median(p.in_process_ns for p in processes),
         stack_compile_s=_longest(p.stack_compile_ns for p in first),
         first_call_s=first_call_s,
         graphs=max((p.graphs_compiled for p in compiling if p.graphs_compiled), default=None),

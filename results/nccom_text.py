@@ -38,8 +38,9 @@ FAILURES = (
     re.compile(r"[1-9]\d* errors? found - test failed"),
     re.compile(r"nccom-test: error:.*"),
 )
-_AVERAGE = re.compile(r"Avg bus bandwidth:?\s*([\d.]+)")
+_AVERAGE = re.compile(r"Avg bus bandwidth\s*:?\s*(\S*?)(?:GB/s|\s|$)")
 _COMMAND = re.compile(r"nccom-test\s+(.*)")
+_AS_WRITTEN = "give the output as nccom-test wrote it"
 _NO_TABLE = (
     "no output of nccom-test: wanted its table, with 'size(B)' and 'busbw(GB/s)' in the heading, "
     'or the {"results": [...]} of --report-to-json-file'
@@ -98,6 +99,11 @@ def _read_json(text: str) -> Printed:
         content = json.loads(text)
     except ValueError as error:
         raise ValueError(f"{_NO_TABLE}; no JSON either: {error}") from error
+    except RecursionError as error:
+        raise ValueError(
+            f"{_NO_TABLE}; this JSON has brackets within brackets beyond what can be read: "
+            f"{_AS_WRITTEN}"
+        ) from error
     results = content.get("results") if isinstance(content, dict) else None
     if not isinstance(results, list) or not results:
         raise ValueError(f'{_NO_TABLE}; this JSON has no filled list "results"')
@@ -146,7 +152,7 @@ def _read_line(line: str, names: list[str], where: str, printed: Printed) -> Non
     words = line.split()
     average = _AVERAGE.search(line)
     if average:
-        printed.average = float(average.group(1))
+        printed.average = _number(average.group(1), f"{where}: Avg bus bandwidth")
     elif words and words[0].replace(".", "", 1).isdigit():
         if len(words) != len(names):
             raise ValueError(
@@ -200,15 +206,17 @@ def _statistic(column: str) -> str:
 def _number(value: Any, what: str) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not (math.isfinite(number) and number >= 0):
-        raise ValueError(f"{what}: '{value}' given; wanted a number of 0 or more")
+        raise ValueError(
+            f"{what}: '{value!s:.40}' given; wanted a number of 0 or more: {_AS_WRITTEN}"
+        )
     return number
 
 
 def _positive(value: Any, what: str) -> float:
     number = _number(value, what)
     if number == 0:
-        raise ValueError(f"{what}: '{value}' given; wanted a number above 0")
+        raise ValueError(f"{what}: '{value}' given; wanted a number above 0: {_AS_WRITTEN}")
     return number

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
 import subprocess
 import sys
@@ -20,6 +19,10 @@ sys.path.insert(0, str(ROOT / "tests" / "standin"))
 from standin_installation import install  # noqa: E402
 from standin_root import make_root  # noqa: E402
 
+from trnbench.backends.processor import read_cpu  # noqa: E402
+
+CPU = read_cpu()["model_name"] or read_cpu()["architecture"]
+
 #: One small case, measured shortly. Whether it is steady is the machine's doing: several are
 #: taken, and one that is OK is enough.
 FEW = (
@@ -29,6 +32,19 @@ FEW = (
     "memory[copy-384KiB-fp32-eager",
 )
 SHORT = ("--processes", "1", "--budget", "0.1", "--threads", "1")
+
+
+#: A workload whose output is another one on the device than in float64 on the host.
+WRONG = """
+import torch
+
+from trnbench import bench_case
+
+
+@bench_case(name="wrong", params={"one": {"n": 16}})
+def wrong(params, dtype, seed):
+    return lambda x: x + (1.0 if x.dtype == torch.float64 else 1.1), (torch.ones(16, 16),)
+"""
 
 
 class Machine:
@@ -91,7 +107,7 @@ def neuron(tmp_path, standin):
 
 
 def test_a_good_run_passes_and_leaves_its_records_and_a_summary(host):
-    done = host.measure("--backend", "cpu", "--device", platform.machine())
+    done = host.measure("--backend", "cpu", "--device", CPU)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert {record["case"]["backend"] for record in host.records} == {"cpu"}
@@ -119,10 +135,83 @@ def test_another_device_than_the_one_wanted_fails(host):
 
 
 def test_too_few_good_cases_fail(host):
-    done = host.measure("--backend", "cpu", "--device", platform.machine(), "--least-ok", "4")
+    done = host.measure("--backend", "cpu", "--device", CPU, "--least-ok", "4")
 
     assert done.returncode == 1
     assert "wanted at least 4" in host.summary
+
+
+def test_an_empty_name_of_a_device_is_refused_before_anything_is_measured(host):
+    done = host.measure("--backend", "cpu", "--device", "")
+
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "--device '' given; wanted a chip" in done.stderr
+
+
+@pytest.mark.parametrize("strict", [(), ("--strict",)], ids=["as ever", "strict"])
+def test_a_case_that_failed_fails_the_script_where_it_is_strict(host, strict):
+    (host.folder / "wrong_workload.py").write_text(WRONG)
+
+    done = host.measure(
+        *("--backend", "cpu", "--device", CPU, *strict),
+        cases=(*FEW, "wrong[one-fp32-eager", "--load", "wrong_workload"),
+        PYTHONPATH=str(host.folder),
+    )
+
+    statuses = [record["status"] for record in host.records]
+    assert statuses.count("NUMERIC_MISMATCH") == 1
+    assert "1 NUMERIC_MISMATCH" in host.summary
+    assert done.returncode == len(strict), done.stdout + done.stderr
+    problem = "problem: NUMERIC_MISMATCH in 1 of 4 cases: wrong[one-fp32-eager"
+    assert (problem in host.summary) == bool(strict)
+    verdict = "NOT as asked for" if strict else "as asked for, with failed cases"
+    assert host.summary.startswith(f"## trnbench, backend cpu: {verdict}")
+
+
+def test_a_run_that_timed_nothing_is_no_benchmark(host):
+    """The script's own run is always timed: here its records are those of a coverage run."""
+    tried = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "trnbench",
+            "coverage",
+            "matmul[",
+            "--dtype",
+            "fp32",
+            "--mode",
+            "eager",
+            "--backend",
+            "cpu",
+            "--out",
+            str(host.folder / "tried"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    checked = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "trnbench",
+            "check",
+            str(host.folder / "tried"),
+            "--backend",
+            "cpu",
+            "--device",
+            CPU,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+    assert tried.returncode == 0, tried.stderr
+    assert checked.returncode == 1
+    assert "problem: nothing was timed: it is a coverage run" in checked.stderr
 
 
 def test_a_backend_that_can_t_run_here_measures_nothing_and_says_so(host):

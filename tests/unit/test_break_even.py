@@ -14,6 +14,7 @@ from trnbench.results.break_even import NO_INTERVAL, break_even, within
 from trnbench.results.break_even_table import print_break_even, print_economics
 from trnbench.results.economics import economics, prove_hit
 from trnbench.results.origin import OriginError
+from trnbench.results.record import Status
 
 #: Three processes whose medians give a narrow interval around the first.
 STEADY = (1.0, 1.001, 0.999)
@@ -126,9 +127,61 @@ def test_a_check_has_no_figures_and_says_so(make):
     (row,) = break_even([check], [check])
     assert row.verdict == "unknown"
     assert row.notes == [
-        "A: no time per call, its status is OK",
-        "B: no time per call, its status is OK",
+        "A: no time per call, nothing was timed",
+        "B: no time per call, nothing was timed",
     ]
+
+
+def ended(whole, status):
+    """The same, with the same samples, ended so."""
+    return whole.model_copy(update={"status": status})
+
+
+#: All that keep their samples and a summary, and all the others.
+NO_RESULT = [status for status in Status if status not in (Status.OK, Status.NOT_STEADY)]
+
+
+def test_every_status_but_two_is_no_result():
+    assert {"ABOVE_ROOF", "FALLBACK_TO_CPU", "RECOMPILED", "NUMERIC_MISMATCH"} <= set(NO_RESULT)
+    assert len(NO_RESULT) == len(Status) - 2
+
+
+@pytest.mark.parametrize("status", NO_RESULT)
+@pytest.mark.parametrize("make_one", [eager, compiled])
+def test_a_case_that_is_no_result_has_no_price(make, make_one, status):
+    found = economics(ended(make_one(make, 1e-3), status))
+
+    assert found.status == status
+    assert found.compiles == (make_one is compiled)
+    names = [name for name in found.__slots__ if name.endswith("_s") or name == "upfront"]
+    assert len(names) > 10
+    assert {name: getattr(found, name) for name in names} == dict.fromkeys(names)
+
+
+def in_memory(make, call_s, **case):
+    """Three processes that compiled nothing: another case had left the code in their memory."""
+    return compiled(make, call_s, (0.3, 0.1, 0.2), states=("memory",) * 3, **case)
+
+
+def test_code_found_in_memory_is_neither_cold_nor_warm_nor_of_an_unknown_cache(make):
+    found = economics(in_memory(make, 1e-3))
+
+    assert found.compiles
+    assert (found.cold_s, found.warm_s, found.memory_s) == (None, None, 0.2)
+    assert (found.upfront, found.upfront_s, found.compile_s) == ("memory", 0.2, 0.2)
+    assert economics(compiled(make, 1e-3)).memory_s is None
+
+
+@pytest.mark.parametrize("state", ["cold", "warm", None])
+def test_a_real_compilation_comes_before_code_found_in_memory(make, state):
+    mixed = compiled(make, 1e-3, (5.0, 0.1, 0.2), states=(state, "memory", "memory"))
+    mixed.processes[1].__dict__["first_call_ns"] = 9 * 10**9
+    found = economics(mixed)
+
+    assert (found.upfront, found.upfront_s) == (state or "unknown cache", 5.0)
+    assert found.memory_s == pytest.approx(0.15)
+    # Of the process that compiled, too.
+    assert found.first_call_s == 1.0
 
 
 @pytest.mark.parametrize(
@@ -226,6 +279,34 @@ def test_one_process_gives_a_figure_without_an_interval(make):
     assert break_even([same], [same])[0].verdict == "undecided"
 
 
+@pytest.mark.parametrize("status", NO_RESULT)
+def test_what_is_no_result_is_never_weighed(make, status):
+    fast = ended(compiled(make, 1e-6), status)
+
+    (row,) = break_even([eager(make, 3e-3)], [fast])
+    assert (row.verdict, row.winner, row.calls) == ("unknown", None, None)
+    assert row.notes == [f"B: its status is {status}"]
+    (row,) = break_even([fast], [compiled(make, 1e-3)])
+    assert (row.verdict, row.notes) == ("unknown", [f"A: its status is {status}"])
+    (row,) = within([eager(make, 3e-3), fast])
+    assert (row.verdict, row.notes) == ("unknown", [f"B: its status is {status}"])
+
+
+def test_an_unsteady_case_is_weighed_with_a_note(make):
+    unsteady = ended(compiled(make, 1e-3), Status.NOT_STEADY)
+    (row,) = break_even([eager(make, 3e-3)], [unsteady])
+
+    assert (row.verdict, row.winner) == ("after", "B")
+    assert row.notes == ["B: its status is NOT_STEADY"]
+
+
+def test_code_found_in_memory_is_no_price_to_win_back(make):
+    (row,) = break_even([eager(make, 3e-3)], [in_memory(make, 1e-3)])
+
+    assert (row.verdict, row.calls) == ("unknown", None)
+    assert row.notes == ["B: its code was in the process's memory already: no compilation was seen"]
+
+
 def test_both_are_taken_warm_where_only_one_is_known_cold(make):
     a = compiled(make, 3e-3, (0.25, 0.25, 0.25), states=("warm",) * 3)
     (row,) = break_even([a], [compiled(make, 1e-3, (10.0, 0.5, 0.7))])
@@ -297,6 +378,42 @@ def test_the_tables_fit_and_say_what_came_out(make, width):
     assert "10.0 s" in text
     assert "600 ms" in text
     assert max(cell_len(line) for line in text.splitlines()) <= width
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+@pytest.mark.parametrize("status", ["ABOVE_ROOF", "NUMERIC_MISMATCH", "NOT_STEADY"])
+def test_the_tables_name_a_status_that_isn_t_ok(make, width, status):
+    run_a, run_b = [eager(make, 3e-3)], [ended(compiled(make, 1e-6), Status(status))]
+    both = [*run_a, *run_b]
+    found = [economics(one) for one in both]
+
+    pair = printed(print_break_even, break_even(run_a, run_b), run_a, run_b, width=width)
+    one = printed(print_economics, found, within(both), both, width=width)
+
+    for text in (pair, one):
+        table = text.partition("───")[2].partition(": ")[0]
+        assert status in "".join(table.split())
+        assert "no result" in " ".join(text.split())
+        assert ("10.0 s" in text) == (status == "NOT_STEADY")
+        assert status == "NOT_STEADY" or "1.00 µs" not in text
+        assert max(cell_len(line) for line in text.splitlines()) <= width
+    assert f"B: its status is {status}" in " ".join(pair.split())
+    fine = printed(print_break_even, break_even(run_a, run_a), run_a, run_a, width=width)
+    assert "status" not in fine
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_tables_say_what_was_found_in_memory(make, width):
+    run = [eager(make, 3e-3), in_memory(make, 1e-3)]
+
+    one = printed(print_economics, [economics(r) for r in run], within(run), run, width=width)
+    assert "200 ms" in one
+    assert "had the code in their memory already" in " ".join(one.split())
+    pair = printed(print_break_even, break_even(run[:1], run[1:]), run, run, width=width)
+    assert "200 ms m" in " ".join(pair.split())
+    assert "m with the code in the process's memory already" in " ".join(pair.split())
+    without = printed(print_economics, [economics(run[0])], [], run[:1], width=width)
+    assert "memory" not in without
 
 
 def test_simulated_tables_say_so(make):

@@ -201,6 +201,18 @@ REFUSED = {
         "result 1: size: 'nan'",
     ),
     "json torn": ('{"results": [', "no JSON either"),
+    "json nested": ("[" * 200_000, "brackets within brackets beyond what can be read"),
+    "json nested row": ('{"results":' + "[" * 200_000, "give the output as nccom-test wrote it"),
+    "json huge": (
+        '{"results": [{"size(B)": 1' + "0" * 400 + ', "type": "x", "time(us)": 1}]}',
+        "wanted a number",
+    ),
+    "average": (
+        table(*DECIMAL, average="7.8.0"),
+        "line 7: Avg bus bandwidth: '7.8.0' given; wanted a number of 0 or more: give the output",
+    ),
+    "average cut": (table(*DECIMAL) + "Avg bus bandwidth: ", "Avg bus bandwidth: '' given"),
+    "average nan": (table(*DECIMAL, average="nan"), "Avg bus bandwidth: 'nan' given"),
 }
 
 
@@ -269,6 +281,9 @@ def test_the_command_prints_rows_or_json(tmp_path, capsys):
 
 
 def test_the_command_names_the_file_that_it_refuses(tmp_path):
+    (tmp_path / "deep").write_text("[" * 200_000)
+    with pytest.raises(UsageError, match="deep: no output of nccom-test"):
+        run_collectives_command(tmp_path / "deep", None, None, as_json=False)
     with pytest.raises(UsageError, match="can't read"):
         run_collectives_command(tmp_path / "none", None, None, as_json=False)
     (tmp_path / "empty").touch()

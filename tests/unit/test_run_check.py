@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from trnbench.bench.cli import app
+from trnbench.bench.errors import UsageError
 from trnbench.bench.run_check import Expectation, check_run, print_check
-from trnbench.results.record import Status
+from trnbench.results.record import ACCEPTED, Status
 from trnbench.results.store import RunHeader, StoredRun, create_run
 
 RUN = "20261122T021733Z-4f2a9c"
@@ -57,6 +60,39 @@ def test_a_run_that_is_right_has_no_problem(trainium):
 def test_refused_cases_are_data_and_no_problem(trainium):
     assert problems(trainium(0), trainium(1, status=Status.UNSUPPORTED, summary=None)) == []
     assert problems(trainium(0), trainium(1, status=Status.COMPILE_ERROR, summary=None)) == []
+
+
+def test_an_untimed_run_is_no_benchmark(trainium):
+    (problem,) = problems(trainium(0), trainium(1, summary=None))
+
+    assert problem.startswith("nothing was timed: it is a coverage run; 1 of 2 cases: matmul[")
+    assert "wanted a benchmark: measure with trnbench run" in problem
+
+
+FAILED = [status for status in Status if status not in ACCEPTED]
+
+
+@pytest.mark.parametrize("status", FAILED)
+def test_a_strict_check_lets_no_case_fail(trainium, status):
+    assert len(FAILED) == len(Status) - 3
+    records = [trainium(0), *(trainium(n, status=status) for n in range(1, 50))]
+    always = status in (Status.FALLBACK_TO_CPU, Status.RECOMPILED)
+
+    assert len(problems(*records)) == always
+    (problem,) = problems(*records, strict=True)
+    assert "in 49 of 50 cases" in problem or always
+    assert str(status) in problem or always
+    assert "wanted" in problem
+
+
+def test_a_strict_check_has_a_line_for_each_status_and_takes_what_is_accepted(trainium):
+    fine = [trainium(n, status=status) for n, status in enumerate(ACCEPTED)]
+    failed = [trainium(8, status=Status.TIMEOUT), trainium(9, status=Status.CRASHED)]
+
+    assert problems(*fine, strict=True) == []
+    first, second = problems(*fine, *failed, strict=True)
+    assert first.startswith("TIMEOUT in 1 of 5 cases: matmul[square-8-")
+    assert second.startswith("CRASHED in 1 of 5 cases: matmul[square-9-")
 
 
 def test_another_backend_is_a_problem_in_a_single_record(trainium):
@@ -150,6 +186,22 @@ def nameless(trainium, **changes):
     return trainium(1, **changes).model_copy(update={"device": None})
 
 
+@pytest.mark.parametrize("expected", [{}, {"device": "trainium2"}])
+@pytest.mark.parametrize("summary", ["timed", None])
+def test_a_case_that_is_ok_names_its_device_timed_or_not(trainium, expected, summary):
+    changes = {} if summary else {"summary": None}
+
+    found = problems(nameless(trainium, **changes), **expected)
+
+    assert "no device is named in 1 of 1 cases" in found[0]
+
+
+@pytest.mark.parametrize("name", ["", " ", "\t"])
+def test_an_empty_name_of_a_device_is_refused(name):
+    with pytest.raises(UsageError, match="every device would match; wanted a chip"):
+        Expectation("neuron", device=name)
+
+
 def test_a_case_that_failed_before_a_device_answered_needs_none(trainium):
     failed = nameless(trainium, status=Status.CRASHED, summary=None)
 
@@ -163,6 +215,37 @@ def test_an_unknown_chip_is_a_problem_unless_the_device_is_named(trainium):
     assert "the chip is unknown" in problem
     assert "not in the catalog" in problem
     assert problems(trainium(device=unknown), device="neuroncore-v9") == []
+
+
+FACTS = {
+    "instance_type": "trn2.3xlarge",
+    "device_name": "Trainium2",
+    "lnc_source": "core",
+    "torch_neuronx": "2.14.3.0",
+    "torch": "2.14.0",
+    "sdk": "2.33",
+    "stack": "native",
+    "instance_family": "trn2",
+}
+CALLED = ["TRN2.3xlarge", "Trainium2", "neuroncore-v3", "NeuronCore", "neuroncore-v3 (lnc=2)"]
+
+
+@pytest.mark.parametrize("wanted", CALLED)
+def test_a_device_is_called_by_its_name_its_chip_and_what_names_it(trainium, wanted):
+    chipless = trainium(device={"chip": None, "facts": FACTS})
+
+    assert problems(chipless, device=wanted) == []
+
+
+OTHERS = [text for name, text in FACTS.items() if name not in ("instance_type", "device_name")]
+
+
+@pytest.mark.parametrize("wanted", [*OTHERS, "neuron", "v", "trainium", "Core-v3 (LNC=2)"])
+def test_no_other_fact_and_no_part_of_a_word_is_a_device_s_name(trainium, wanted):
+    assert len(OTHERS) == 6
+    (problem,) = problems(trainium(device={"facts": FACTS}), device=wanted)
+
+    assert f"wanted '{wanted}'" in problem
 
 
 @pytest.mark.parametrize("wanted", ["trainium1", "trn2", "rn2.3xlarge"])
@@ -213,6 +296,21 @@ def test_what_is_printed_of_a_good_run(trainium, tmp_path, capsys):
     assert "NeuronCore-v3 (LNC=2), trainium2" in said.out
     assert "SIMULATED" not in said.out
     assert said.err == ""
+
+
+def test_failed_cases_are_counted_aloud_and_strict_makes_them_fail(trainium, tmp_path, capsys):
+    wrong = [trainium(n, status=Status.NUMERIC_MISMATCH) for n in range(1, 4)]
+    path = write(tmp_path, trainium(0), *wrong)
+    words = ["check", str(path), "--backend", "neuron"]
+
+    assert print_check(str(path), Expectation("neuron"), tmp_path)
+    assert "4 cases: 3 NUMERIC_MISMATCH, 1 OK" in capsys.readouterr().out
+    assert CliRunner().invoke(app, words).exit_code == 0
+    strict = CliRunner().invoke(app, [*words, "--strict"])
+    assert strict.exit_code == 1
+    assert "problem: NUMERIC_MISMATCH in 3 of 4 cases" in strict.output
+    assert "check: NOT what was asked for" in strict.output
+    assert "no case failed" in strict.output
 
 
 def test_problems_go_to_standard_error_and_a_stand_in_is_said_aloud(trainium, tmp_path, capsys):

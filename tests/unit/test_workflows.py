@@ -273,7 +273,7 @@ fi
         (0, 0, [], 0, "as asked for"),
         (0, 0, ["--strict"], 0, "as asked for"),
         (1, 0, [], 0, "as asked for, with failed cases"),
-        (1, 0, ["--strict"], 1, "as asked for, with failed cases"),
+        (1, 1, ["--strict"], 1, "NOT as asked for"),
         (0, 1, [], 1, "NOT as asked for"),
         (1, 1, [], 1, "NOT as asked for"),
         (0, 4, [], 1, "NOT as asked for"),
@@ -290,6 +290,7 @@ def test_how_the_run_and_its_check_make_the_exit_code(
     assert done.returncode == wanted
     assert f"=== {verdict} (" in done.stdout
     assert [line.split("|")[0] for line in calls] == ["doctor", "run", "check", "show"]
+    assert ("--strict" in calls[2].split("|")) == ("--strict" in options)
 
 
 def call_with_fake(tmp_path, *options, **environment):
