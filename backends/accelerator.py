@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
-from .graphs import count_cache_files, count_compilations, set_cache_variables
+from .graphs import count_cache_files, count_compilations, named_cache, set_cache_variables
 from .installation import check_torch, read_torch_build
 from .protocol import Availability, Backend, Call, DeviceIdentity, Fact, Refusal, Settings, Stamp
 from .threads import set_thread_variables, set_threads
@@ -39,6 +39,7 @@ class AcceleratorBackend(Backend):
         self._load_torch = load_torch
         self._torch: Any = None
         self._index = 0
+        self._cache: str | None = None
 
     @property
     def device(self) -> str:
@@ -50,6 +51,7 @@ class AcceleratorBackend(Backend):
 
     def start(self, settings: Settings) -> None:
         self._torch = torch = self._load_torch()
+        self._cache = named_cache()
         set_threads(torch, settings)
         self._index = settings.device_index
         accelerator = torch.accelerator.current_accelerator(check_available=True)
@@ -104,7 +106,7 @@ class AcceleratorBackend(Backend):
         return count_compilations()
 
     def cache_files(self) -> int | None:
-        return count_cache_files()
+        return count_cache_files(self._cache)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         return isinstance(error, MemoryError | self._torch.OutOfMemoryError)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from .graphs import count_cache_files, count_compilations, set_cache_variables
+from .graphs import count_cache_files, count_compilations, named_cache, set_cache_variables
 from .installation import check_torch, find_version
 from .processor import read_cpu
 from .protocol import Availability, Backend, Call, DeviceIdentity, Fact, Refusal, Settings, Stamp
@@ -25,6 +25,8 @@ class CpuBackend(Backend):
     asynchronous: ClassVar[bool] = False
     modes: ClassVar[tuple[str, ...]] = ("eager", "compiled")
     warmup_seconds: ClassVar[float] = 0.02
+
+    _cache: str | None = None
 
     def availability(self) -> Availability:
         unavailable = check_torch()
@@ -51,6 +53,7 @@ class CpuBackend(Backend):
     def start(self, settings: Settings) -> None:
         import torch
 
+        self._cache = named_cache()
         set_threads(torch, settings)
 
     def identity(self) -> DeviceIdentity:
@@ -113,7 +116,7 @@ class CpuBackend(Backend):
         return count_compilations()
 
     def cache_files(self) -> int | None:
-        return count_cache_files()
+        return count_cache_files(self._cache)
 
     def reset_peak_memory(self) -> None:
         """Linux: 5 written to ``clear_refs`` sets the high-water mark to the present size

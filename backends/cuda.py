@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from .accelerator import AcceleratorBackend, import_torch
+from .graphs import named_cache
 from .installation import check_torch, read_torch_build
 from .nvml import Nvml, open_nvml
 from .protocol import Availability, Call, DeviceIdentity, Fact, Refusal, Settings, Stamp
@@ -149,6 +150,7 @@ class CudaBackend(AcceleratorBackend):
                 "CUDA_LAUNCH_BLOCKING makes every launch wait for the device: unset it"
             )
         self._torch = torch = self._load_torch()
+        self._cache = named_cache()
         set_threads(torch, settings)
         self._index = settings.device_index
         if not torch.cuda.is_available():

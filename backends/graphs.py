@@ -19,10 +19,15 @@ def set_cache_variables(environment: dict[str, str], settings: Settings) -> None
         environment["TRITON_CACHE_DIR"] = str(Path(settings.cache, "triton"))
 
 
-def count_cache_files() -> int | None:
-    """Graphs in Inductor's cache on disk; ``None`` where it is the user's own, which may hold
-    any number of others."""
-    folder = os.environ.get(_CACHE)
+def named_cache() -> str | None:
+    """Inductor's cache as somebody named it; ``None`` where it is the user's common one. To be
+    asked before anything is compiled: Inductor then sets the variable itself."""
+    return os.environ.get(_CACHE)
+
+
+def count_cache_files(folder: str | None) -> int | None:
+    """Graphs in Inductor's cache in ``folder``; ``None`` without one: in the user's common cache
+    other processes come and go."""
     if folder is None:
         return None
     return sum(path.is_file() for path in Path(folder, "fxgraph").rglob("*"))

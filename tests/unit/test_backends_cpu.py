@@ -164,6 +164,22 @@ def test_compilations_are_counted_without_importing_the_compiler(monkeypatch):
     }
 
 
+def test_files_are_counted_only_in_a_cache_that_somebody_named(monkeypatch, tmp_path):
+    entry = tmp_path / "fxgraph" / "ab" / "graph"
+    entry.parent.mkdir(parents=True)
+    entry.touch()
+
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    common = CpuBackend()
+    common.start(Settings())
+    # What Inductor does at its first compilation: the common cache, which holds anybody's files.
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    named = CpuBackend()
+    named.start(Settings())
+
+    assert (common.cache_files(), named.cache_files()) == (None, 1)
+
+
 def test_what_torch_was_built_with_is_read_without_running_it():
     source = (
         "from typing import Optional\n"
