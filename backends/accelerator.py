@@ -85,11 +85,11 @@ class AcceleratorBackend(Backend):
     def place(self, value: Any) -> Any:
         return value.to(self.device)
 
-    def compiler(self) -> Callable[[Any], Any]:
+    def compiler(self, *, fullgraph: bool = True) -> Callable[[Any], Any]:
         torch = self._torch
         # What was compiled before must not count against this function's limit of graphs.
         torch.compiler.reset()
-        return lambda function: torch.compile(function, fullgraph=True, dynamic=False)
+        return lambda function: torch.compile(function, fullgraph=fullgraph, dynamic=False)
 
     def synchronize(self) -> None:
         self._torch.accelerator.synchronize()

@@ -96,12 +96,12 @@ class CpuBackend(Backend):
     def place(self, value: Any) -> Any:
         return value.to("cpu")
 
-    def compiler(self) -> Callable[[Any], Any]:
+    def compiler(self, *, fullgraph: bool = True) -> Callable[[Any], Any]:
         import torch
 
         # What was compiled before must not count against this function's limit of graphs.
         torch.compiler.reset()
-        return lambda function: torch.compile(function, fullgraph=True, dynamic=False)
+        return lambda function: torch.compile(function, fullgraph=fullgraph, dynamic=False)
 
     def synchronize(self) -> None:
         """Nothing is pending: an operator returns when it is done."""

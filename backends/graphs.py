@@ -33,6 +33,23 @@ def count_cache_files(folder: str | None) -> int | None:
     return sum(path.is_file() for path in Path(folder, "fxgraph").rglob("*"))
 
 
+def count_graph_breaks() -> int:
+    """Places at which Dynamo gave up a graph and began another, since the process began.
+
+    Source: ``torch._dynamo.utils.counters["graph_break"]``, reason by reason. With
+    ``fullgraph=True`` there is none: the first one is an error.
+    """
+    return sum(_counters().get("graph_break", {}).values())
+
+
+def is_graph_break(error: BaseException | None) -> bool:
+    """Whether Dynamo refused to compile a function as one graph."""
+    exceptions = sys.modules.get("torch._dynamo.exc")
+    names = ("Unsupported", "UserError")
+    refusals = tuple(getattr(exceptions, name) for name in names if hasattr(exceptions, name))
+    return isinstance(error, refusals)
+
+
 def count_compilations() -> dict[str, int]:
     """Counts since the process began, all of which stand still while a compiled call repeats.
 
@@ -43,11 +60,17 @@ def count_compilations() -> dict[str, int]:
     torch 2.13 on a CPU: ``stats/unique_graphs`` goes from 1 to 2 when a call with a new shape
     makes a second graph, and stays at 1 when the shape is the same.
     """
-    dynamo = sys.modules.get("torch._dynamo.utils")
-    counters: Mapping[str, Mapping[str, int]] = getattr(dynamo, "counters", {})
+    counters = _counters()
     graphs, inductor = counters.get("stats", {}), counters.get("inductor", {})
     return {
         "graphs_compiled": graphs.get("unique_graphs", 0),
         "cache_hits": inductor.get("fxgraph_cache_hit", 0),
         "cache_misses": inductor.get("fxgraph_cache_miss", 0),
     }
+
+
+def _counters() -> Mapping[str, Mapping[str, int]]:
+    counters: Mapping[str, Mapping[str, int]] = getattr(
+        sys.modules.get("torch._dynamo.utils"), "counters", {}
+    )
+    return counters

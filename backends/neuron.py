@@ -161,12 +161,12 @@ class NeuronBackend(AcceleratorBackend):
             return "fp32"
         return neuron_environment.auto_cast(os.environ) or dtype if dtype == "fp32" else dtype
 
-    def compiler(self) -> Callable[[Any], Any]:
+    def compiler(self, *, fullgraph: bool = True) -> Callable[[Any], Any]:
         torch = self._torch
         # What was compiled before must not count against this function's limit of graphs.
         torch.compiler.reset()
         return lambda function: torch.compile(
-            function, backend="neuron", fullgraph=True, dynamic=False
+            function, backend="neuron", fullgraph=fullgraph, dynamic=False
         )
 
     def synchronize(self) -> None:

@@ -189,7 +189,8 @@ class NeuronXlaBackend(XlaBackend):
     def place(self, value: Any) -> Any:
         return value if self._mode == "traced" else super().place(value)
 
-    def compiler(self) -> Callable[[Any], Any]:
+    def compiler(self, *, fullgraph: bool = True) -> Callable[[Any], Any]:
+        del fullgraph  # what is traced is one graph
         trace = self._load_trace()
 
         def traced(function: Any, inputs: tuple[Any, ...]) -> Any:

@@ -177,8 +177,10 @@ class Backend(ABC):
         """Move a tensor or a module to the device."""
 
     @abstractmethod
-    def compiler(self) -> Callable[[Any], Any]:
-        """What the mode "compiled" wraps a function or module with."""
+    def compiler(self, *, fullgraph: bool = True) -> Callable[[Any], Any]:
+        """What the mode "compiled" wraps a function or module with. Without ``fullgraph`` what
+        can't be compiled runs between several graphs, where the stack has them; with it, it is
+        an error."""
 
     @abstractmethod
     def synchronize(self) -> None:

@@ -218,12 +218,12 @@ class XlaBackend(Backend):
     def place(self, value: Any) -> Any:
         return value.to(self._device)
 
-    def compiler(self) -> Callable[[Any], Any]:
+    def compiler(self, *, fullgraph: bool = True) -> Callable[[Any], Any]:
         torch = self._stack.torch
         # What was compiled before must not count against this function's limit of graphs.
         torch.compiler.reset()
         return lambda function: torch.compile(
-            function, backend="openxla", fullgraph=True, dynamic=False
+            function, backend="openxla", fullgraph=fullgraph, dynamic=False
         )
 
     def synchronize(self) -> None:

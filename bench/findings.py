@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..backends import clock
+from ..backends.graphs import count_graph_breaks
 from ..backends.protocol import Backend, Call
 from ..results.record import Failure, Samples, Status
 from ..results.statistics import is_steady
@@ -39,6 +40,7 @@ class Finder:
         backend.reset_peak_memory()
         backend.clear_fallbacks()
         before, files = dict(backend.counters()), backend.cache_files()
+        breaks = count_graph_breaks()
         self._compile_time_ns = backend.compile_time_ns()
         begin = time.perf_counter_ns()
         output = call()
@@ -47,6 +49,8 @@ class Finder:
         after = dict(backend.counters())
         if self.mode != "eager" or after.get("graphs_compiled") != before.get("graphs_compiled"):
             found |= _compilation(before, after, files, backend.cache_files())
+        if self.mode == "compiled":
+            found["graph_breaks"] = count_graph_breaks() - breaks
         found["fallbacks"] = list(backend.fallbacks())
         return output
 
@@ -61,13 +65,18 @@ class Finder:
             self.found["compile_ns"] = max(0, self.found["first_call_ns"] - later_ns)
 
     def sample(
-        self, call: Call, budget_s: float, announce: Callable[[str], None], seed: int
+        self,
+        call: Call,
+        budget_s: float,
+        announce: Callable[[str], None],
+        seed: int,
+        parts: Sequence[tuple[str, Call]] = (),
     ) -> None:
         """Warm up and sample; the status of the case is in ``found["status"]`` afterwards.
-        Raises what ``sample_call`` raises."""
+        ``parts`` make one call when they run in turn. Raises what ``sample_call`` raises."""
         backend, found = self.backend, self.found
         backend.clear_fallbacks()
-        sampled = sample_call(call, backend, budget_s, announce, seed=seed)
+        sampled = sample_call(call, backend, budget_s, announce, seed=seed, parts=parts)
         found |= self._sampling(sampled)
         # Some stacks list an operator only when they compile it: those of the first call count.
         found["fallbacks"] = sorted({*found["fallbacks"], *backend.fallbacks()})
@@ -77,6 +86,7 @@ class Finder:
         """The samples with what the device says after them."""
         backend = self.backend
         may_fuse = ["MAY_FUSE"] if backend.may_fuse and self.mode == "eager" else []
+        broken = ["GRAPH_BREAKS"] if self.found.get("graph_breaks") else []
         found: dict[str, Any] = {
             "warmup_calls": sampled.warmup_calls,
             "warmup_ns": sampled.warmup_ns,
@@ -84,7 +94,7 @@ class Finder:
             "isolated": sampled.isolated,
             "fit": sampled.fit,
             "split_ns": sampled.split_ns,
-            "flags": [*sampled.flags, *may_fuse],
+            "flags": [*sampled.flags, *may_fuse, *broken],
             "health": dict(backend.health()),
         }
         if "graphs_compiled" in self.found:

@@ -31,7 +31,8 @@ class Job(_Message):
     ``role`` is "measure"; "check": only whether each case runs and is right; "compile": only
     fill the stack's compile caches; or "reference": compute each case's float64 reference on
     the CPU into ``references`` and measure nothing.
-    ``path`` are folders to import user modules from. ``economics``: also time the first call of
+    ``path`` are folders to import user modules from; ``memory_bytes`` is the resident size at
+    which the parent ends the worker. ``economics``: also time the first call of
     the same program made anew in the same process.
     """
 
@@ -46,6 +47,7 @@ class Job(_Message):
     path: list[str]
     references: str
     parent: int
+    memory_bytes: int
     economics: bool = False
 
 

@@ -77,6 +77,7 @@ def precompile(cases: Sequence[Case], options: RunOptions, listener: Listener) -
                 path=import_path(),
                 references="",
                 parent=os.getpid(),
+                memory_bytes=memory_bytes,
             )
             run_job(job, environment, limits, on_phase, take, explain)
     return done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..results.record import CostData, Device, RoofData
 from ..specs.attained import AttainedCeiling
@@ -101,6 +102,7 @@ def _hold(cost: CostData, roofs: list[Roof], call_s: float, *, fused: bool) -> H
                 fraction=None if found.seconds is None else found.seconds / call_s,
                 denominator=found.denominator,
                 reason=found.reason,
+                **_utilisation(cost, roof, call_s),
             )
         )
         gate_s = found.gate_seconds
@@ -110,6 +112,20 @@ def _hold(cost: CostData, roofs: list[Roof], call_s: float, *, fused: bool) -> H
                 f"{call_s:.3g} s, and {found.gate_denominator} allows no less than {gate_s:.3g} s"
             )
     return Held(held, above)
+
+
+def _utilisation(cost: CostData, roof: Roof, call_s: float) -> dict[str, Any]:
+    """MFU and HFU against the roof's matrix rate, where there is matrix work and it is known."""
+    rate = roof.engines["tensor"]
+    if not cost.flops or not rate.flops_per_s:
+        return {}
+    found: dict[str, Any] = {
+        "mfu": cost.flops / call_s / rate.flops_per_s,
+        "mfu_denominator": rate.words,
+    }
+    if cost.flops_recomputed:
+        found["hfu"] = (cost.flops + cost.flops_recomputed) / call_s / rate.flops_per_s
+    return found
 
 
 def _unknown(ceiling: str, reason: str) -> RoofData:

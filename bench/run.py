@@ -110,11 +110,12 @@ def measure(
         # What of them was measured to learn their keys is in the journal before anything else.
         run.measure_external(external, 0)
         with tempfile.TemporaryDirectory(prefix="trnbench-") as references:
+            assembly.references = Path(references)
             run.make_references([case.key() for case in cases], references)
             for process in range(options.processes):
                 run.measure_once([case.key() for case in cases], process, references)
                 run.measure_external(external, process)
-        run.record_rest()
+            run.record_rest()
         shutil.rmtree(session.path.with_suffix(CACHE_SUFFIX), ignore_errors=True)
         return RunResult(session.path, session.records())
 
@@ -228,6 +229,7 @@ class _Run:
                 "path": import_path(),
                 "references": references,
                 "parent": os.getpid(),
+                "memory_bytes": self.limits.memory_bytes,
                 "economics": self.settings.cache is not None,
             }
         )

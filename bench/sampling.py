@@ -106,11 +106,12 @@ def sample_call(
     budget_s: float,
     announce: Callable[[str], None] = lambda _: None,
     seed: int = 0,
+    parts: Sequence[tuple[str, Call]] = (),
 ) -> Sampled:
     """Warm ``call`` up and sample it for about ``budget_s`` seconds.
 
     The two regimes are sampled in turn, in random order, so that a drift of the machine meets
-    both alike. Raises ``OverBudgetError`` and ``RecompiledError`` (in the warm-up; a counter
+    both alike. ``parts`` make one call when they run in turn. Raises ``OverBudgetError`` and ``RecompiledError`` (in the warm-up; a counter
     that moves later is in ``moved``); whatever the call raises goes through.
     """
     order = random.Random(seed)
@@ -139,14 +140,25 @@ def sample_call(
         fit=fit,
         flags=flags,
         moved=moved,
-        split_ns=_split(call, backend),
+        split_ns=_split(call, backend, parts),
     )
 
 
-def _split(call: Call, backend: Backend) -> dict[str, list[int]]:
-    """The parts of a few single calls: after the samples, since its stamps lie inside a call."""
+def _split(call: Call, backend: Backend, parts: Sequence[tuple[str, Call]]) -> dict[str, list[int]]:
+    """The parts of a few single calls: after the samples, since its stamps lie inside a call. A
+    lazy backend has parts of its own, since it runs nothing before the end of a call."""
     splits = [backend.split(call) for _ in range(SPLITS)]
+    if not splits[0] and parts:
+        splits = [_time_parts(parts, backend) for _ in range(SPLITS)]
     return {part: [split[part] for split in splits] for part in splits[0]}
+
+
+def _time_parts(parts: Sequence[tuple[str, Call]], backend: Backend) -> dict[str, int]:
+    """One call, synchronised after each of its parts; those of one name are added up."""
+    total: dict[str, int] = {}
+    for name, run in parts:
+        total[name] = total.get(name, 0) + backend.time_isolated(run, 1).wall_ns
+    return total
 
 
 def _warm_up(call: Call, backend: Backend, budget_s: float) -> tuple[int, list[Stamp]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ..backends import registry as backends
 from ..backends.protocol import Backend
-from ..models.family import DTYPES, PRESETS, Configuration, Family
+from ..models.family import DTYPES, PRESETS, Configuration, Family, Phase
 from ..models.registry import families
 from .case import Case
 from .errors import UsageError, unknown
@@ -25,6 +25,17 @@ def select(options: RunOptions) -> list[Case]:
     """
     load_registered(options.load)
     _require_known("preset", [options.preset], PRESETS)
+    return [
+        case
+        for backend in chosen_backends(options)
+        for family in families()
+        for case in _cases_of(family, backend, options)
+    ]
+
+
+def chosen_backends(options: RunOptions) -> list[Backend]:
+    """The backends to measure on, after a look at what else was asked of them; raises as
+    ``select`` does."""
     _require_known("dtype", options.dtypes, DTYPES)
     _require_known("mode", options.modes, MODES)
     chosen = list(_chosen_backends(options.backends))
@@ -36,12 +47,7 @@ def select(options: RunOptions) -> list[Case]:
                 f"{b.name} has {', '.join((*b.modes, *b.modes_on_request))}" for b in chosen
             )
             raise UsageError(f"no chosen backend has the mode '{mode}': {has or 'none can run'}")
-    return [
-        case
-        for backend in chosen
-        for family in families()
-        for case in _cases_of(family, backend, options)
-    ]
+    return chosen
 
 
 def _require_known(kind: str, given: Iterable[str], known: Sequence[str]) -> None:
@@ -82,27 +88,26 @@ def _cases_of(family: Family, backend: Backend, options: RunOptions) -> Iterator
         for dtype, compiled in entries(configuration, options.preset):
             if options.dtypes and dtype not in options.dtypes:
                 continue
-            for mode in _modes_of(family, backend, options, compiled=compiled):
+            phase = family.phase_of(configuration)
+            for mode in modes_of(phase, backend, options, compiled=compiled):
                 yield Case(
                     workload=family.name,
                     configuration=configuration.name,
                     params=configuration.params,
-                    phase=family.phase,
+                    phase=phase,
                     dtype=dtype,
                     mode=mode,
                     backend=backend.name,
                 )
 
 
-def _modes_of(
-    family: Family, backend: Backend, options: RunOptions, *, compiled: bool
-) -> list[str]:
+def modes_of(phase: Phase, backend: Backend, options: RunOptions, *, compiled: bool) -> list[str]:
     """The modes of an entry on this backend, of those that were asked for. One on request goes
     with the uncompiled entries, and is of inference only."""
     if compiled:
         modes = ["compiled"] if "compiled" in backend.modes else []
     else:
-        asked = family.phase == "forward" and options.modes
+        asked = phase == "forward" and options.modes
         modes = [backend.modes[0], *(backend.modes_on_request if asked else ())]
     return [mode for mode in modes if not options.modes or mode in options.modes]
 

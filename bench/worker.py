@@ -22,20 +22,31 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ..backends import registry
+from ..backends.graphs import is_graph_break
 from ..backends.protocol import Backend, Settings
 from ..models.family import Family
+from ..models.registry import BUILTIN_NAMES
 from ..models.registry import family as family_named
 from ..results.record import CaseKey, Device, Failure, NumericError, ProcessOutcome, Status
-from . import findings, messages
+from . import findings, fitting, messages
 from .findings import NOT_MADE_ANEW
 from .parent import die_with_parent
-from .reference import SEED, compare_with_reference, compute_reference, reference_name
+from .reference import (
+    SEED,
+    compare_with_reference,
+    compute_reference,
+    keep_counted_cost,
+    reference_name,
+)
 from .registration import load_registered
 from .sampling import OverBudgetError, RecompiledError
 
 if TYPE_CHECKING:
     from ..models.program import Program
 
+#: The flag of a case whose numerics were checked on a smaller program of the same code, which was
+#: compiled before it: what both share was compiled then.
+CHECKED_SMALLER = "CHECKED_SMALLER"
 #: torch's words for "this device has no kernel for that": a gap of the stack, not a fault of
 #: the workload.
 NO_KERNEL = re.compile(r"\"[^\"]+\" not implemented for '|Could not run 'aten::")
@@ -121,12 +132,20 @@ class Worker:
         _settle()
 
     def _make_reference(self, key: CaseKey) -> None:
+        family = family_named(key.workload)
+        with self._typed(Status.BUILD_ERROR, "the memory model"):
+            key = fitting.checked_key(family, key)
+            refused = fitting.refuse_reference(family, key, self.job.memory_bytes)
+        if refused is not None:
+            raise EndedError(Status.SKIPPED, refused)
         path = Path(self.job.references) / reference_name(key)
         if path.exists():
             return
-        program = self._build(family_named(key.workload), key)
+        program = self._build(family, key)
         with self._typed(Status.RUNTIME_ERROR, "the float64 reference"):
             compute_reference(program, path)
+        if family.cost is None:
+            keep_counted_cost(program, family, path)
 
     def _measure_case(
         self, key: CaseKey, announce: Callable[[str], None], found: dict[str, Any]
@@ -139,20 +158,27 @@ class Worker:
             raise EndedError(Status.UNSUPPORTED, Failure(message=refusal.reason, mend=refusal.mend))
         family = family_named(key.workload)
         announce("build")
-        program = self._placed(family, key)
+        self._require_memory(family, key)
         found["executed_dtype"] = backend.executed_dtype(key.dtype)
-        announce("first call")
-        call = program.bound_call()
+        checked = fitting.checked_key(family, key)
+        if checked != key and self.job.role != "compile":
+            announce("numerics")
+            found["numeric"] = self._check_smaller(family, key, checked)
+            _require_agreement(found["numeric"])
+            announce("build")
         finder = findings.Finder(backend, key.mode, found)
-        with self._typed(_failing(key), "first call"):
-            output = finder.call_first(call)
+        program, call, output = self._called_first(family, key, finder, announce)
         if self.job.role == "compile":
             with self._typed(_failing(key), "the calls after the first"):
                 self._compile_rest(call)
             return
         announce("numerics")
-        found["numeric"] = numeric = self._check(program, output, family, key)
-        _require_agreement(numeric)
+        if checked == key:
+            found["numeric"] = self._check(program, output, family, key)
+        elif not _is_finite(program.checked(output)):
+            note = f"NaN or infinity in the whole program; right with {found['numeric'].note}"
+            found["numeric"] = found["numeric"].model_copy(update={"error": None, "note": note})
+        _require_agreement(found["numeric"])
         del output
         if self.job.role == "check":
             if found["fallbacks"]:
@@ -161,7 +187,59 @@ class Worker:
                 finder.call_again(call)
             return
         with self._typed(Status.RUNTIME_ERROR, "timed calls"):
-            finder.sample(call, self.job.budget_s, announce, self._seed(key))
+            finder.sample(call, self.job.budget_s, announce, self._seed(key), program.parts())
+        if checked != key:
+            found["flags"] = [*found["flags"], CHECKED_SMALLER]
+
+    def _called_first(
+        self,
+        family: Family,
+        key: CaseKey,
+        finder: findings.Finder,
+        announce: Callable[[str], None],
+    ) -> tuple[Program, Callable[[], Any], Any]:
+        """The placed program, its call and the output of the first one. Code of a user's that
+        isn't one graph is made anew, and compiled as several."""
+        try:
+            program = self._placed(family, key)
+            announce("first call")
+            call = program.bound_call()
+            with self._typed(_failing(key), "first call"):
+                return program, call, finder.call_first(call)
+        except EndedError as ended:
+            if key.workload in BUILTIN_NAMES or not is_graph_break(ended.__cause__):
+                raise
+        del program, call
+        program = self._placed(family, key, fullgraph=False)
+        call = program.bound_call()
+        with self._typed(_failing(key), "first call"):
+            return program, call, finder.call_first(call)
+
+    def _require_memory(self, family: Family, key: CaseKey) -> None:
+        """End a case early that can't fit by its memory model: a machine that swaps for minutes
+        tells nobody anything."""
+        identity = self.backend.identity()
+        with self._typed(Status.BUILD_ERROR, "the memory model"):
+            refused = fitting.refuse_on_device(
+                family,
+                key,
+                on_host=self.backend.name == "cpu",
+                device_bytes=identity.memory_bytes,
+                limit_bytes=self.job.memory_bytes,
+            )
+        if refused is not None:
+            raise EndedError(Status.SKIPPED, refused)
+
+    def _check_smaller(self, family: Family, key: CaseKey, checked: CaseKey) -> NumericError:
+        """The numerics of a smaller program of the same code, which is gone afterwards."""
+        program = self._placed(family, checked)
+        with self._typed(_failing(key), "first call of the smaller program"):
+            output = program()
+            self.backend.synchronize()
+        numeric = self._check(program, output, family, checked)
+        smaller = fitting.describe_smaller(key, checked)
+        note = f"{smaller}; {numeric.note}" if numeric.note else smaller
+        return numeric.model_copy(update={"note": note})
 
     def _compile_rest(self, call: Callable[[], Any]) -> None:
         """Both regimes twice: each may be a program of its own, and so is the second step of a
@@ -170,14 +248,14 @@ class Worker:
             self.backend.time_sustained(call, 1)
             self.backend.time_isolated(call, 1)
 
-    def _placed(self, family: Family, key: CaseKey) -> Program:
+    def _placed(self, family: Family, key: CaseKey, *, fullgraph: bool = True) -> Program:
         """The case's program on the device, compiled where its mode says so."""
         program = self._build(family, key)
         self.backend.use_mode(key.mode)
         with self._typed(_failing(key), "placing"):
             program = program.moved(self.backend.place)
             if key.mode not in findings.UNCOMPILED:
-                program = program.compiled_with(self.backend.compiler())
+                program = program.compiled_with(self.backend.compiler(fullgraph=fullgraph))
         return program
 
     def _with_program_made_anew(self, key: CaseKey, outcome: ProcessOutcome) -> ProcessOutcome:
@@ -186,7 +264,8 @@ class Worker:
         gc.collect()
         again: dict[str, Any] = {}
         try:
-            program = self._placed(family_named(key.workload), key)
+            family = family_named(key.workload)
+            program = self._placed(family, key, fullgraph=not outcome.graph_breaks)
             with self._typed(_failing(key), "first call of the program made anew"):
                 findings.Finder(self.backend, key.mode, again).call_first(program.bound_call())
         except EndedError:
@@ -255,6 +334,10 @@ class Worker:
 def _failing(key: CaseKey) -> Status:
     """What an error in placing or in the first call means in this mode."""
     return Status.RUNTIME_ERROR if key.mode in findings.UNCOMPILED else Status.COMPILE_ERROR
+
+
+def _is_finite(tensors: tuple[Any, ...]) -> bool:
+    return all(bool(t.isfinite().all()) for t in tensors if t.is_floating_point())
 
 
 def _settle() -> None:

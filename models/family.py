@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..specs.cost import Cost
+from ..specs.cost import Cost, Footprint
 
 Value = int | float | str | bool
 Params = Mapping[str, Value]
-Phase = Literal["forward", "training"]
+Phase = Literal["forward", "prefill", "decode", "training"]
 
 PRESETS = ("quick", "standard", "full")
 DTYPES = ("fp32", "bf16", "fp16", "int8")
@@ -23,6 +23,10 @@ class Configuration:
     ``dtypes`` are those in which the configuration makes sense. ``quick`` and ``standard``
     list the entries of those presets as ``"bf16"`` (eager, or lazy on a backend that is
     lazy) or ``"bf16:compiled"``; the preset full is every dtype, uncompiled and compiled.
+
+    ``phase`` is the family's where it is None. ``checked`` are the parameters of a smaller
+    program of the same code, for a configuration whose float64 reference would take minutes or
+    not fit the host: numerics are checked on that one, and the record says so.
     """
 
     name: str
@@ -30,6 +34,8 @@ class Configuration:
     dtypes: tuple[str, ...] = ("fp32", "bf16")
     quick: tuple[str, ...] = ()
     standard: tuple[str, ...] = ("fp32", "bf16")
+    phase: Phase | None = None
+    checked: Params | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,9 @@ class Family:
     ``cost`` takes ``(params, dtype)`` and returns a ``Cost``; ``None`` for a workload whose
     cost its author didn't state.
 
+    ``footprint`` takes the same and returns a ``Footprint``; ``None`` where the memory that a
+    call needs isn't modelled.
+
     ``error_bound`` maps dtype to the largest error allowed against the float64 reference,
     relative to the largest reference value; families override the defaults with a reason.
     """
@@ -55,6 +64,10 @@ class Family:
     program: str
     cost: Callable[[Params, str], Cost] | None
     error_bound: Mapping[str, float] = field(default_factory=dict)
+    footprint: Callable[[Params, str], Footprint] | None = None
+
+    def phase_of(self, configuration: Configuration) -> Phase:
+        return configuration.phase or self.phase
 
     def configuration(self, name: str) -> Configuration:
         for configuration in self.configurations:

@@ -35,6 +35,10 @@ class Draw:
         """Every value of int8, equally likely."""
         return torch.randint(-128, 128, shape, generator=self.generator, dtype=torch.int8)
 
+    def integers(self, *shape: int, limit: int) -> Tensor:
+        """Integers below ``limit``, equally likely: token ids, labels."""
+        return torch.randint(limit, shape, generator=self.generator)
+
     def indices(self, count: int, limit: int) -> Tensor:
         """``count`` distinct indices below ``limit``, in random order."""
         return torch.randperm(limit, generator=self.generator)[:count]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +19,24 @@ TORCH_DTYPES: dict[str, torch.dtype] = {
 }
 
 
+class Part(NamedTuple):
+    """A part of a call, and what runs it. Several may have one name."""
+
+    name: str
+    run: Callable[[], Any]
+
+
 class Program:
     """A function (or module) of tensors and the inputs of one call.
 
     Built on the CPU from a seed. A backend moves it with :meth:`to`, may wrap it with
     :meth:`compiled_with`, and then times calls of the object itself. The object never
     names a device.
+
+    ``error_bound``: largest error allowed by dtype, where it isn't that of the family.
     """
+
+    error_bound: Mapping[str, float] = MappingProxyType({})
 
     def __init__(self, function: Callable[..., Any], inputs: tuple[Tensor, ...]) -> None:
         self.function = function
@@ -72,3 +84,8 @@ class Program:
         """Whether training has moved every parameter since the program was made; ``None``
         for a program that trains nothing."""
         return None
+
+    def parts(self) -> tuple[Part, ...]:
+        """The parts that make one call when they run in this order; none where a call can't be
+        taken apart from outside."""
+        return ()

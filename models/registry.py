@@ -22,7 +22,17 @@ BUILTIN_NAMES = (
     "cross_entropy",
     "mlp",
     "mlp_training",
+    "decoder",
+    "mixture",
+    "encoder",
+    "vit",
+    "resnet",
+    "dit",
 )
+
+#: Families without configurations of their own: a model of the user's comes in the parameters.
+#: They are no part of any list.
+OPEN_NAMES = ("module", "hf")
 
 _registered: dict[str, Family] = {}
 
@@ -39,7 +49,7 @@ def families() -> tuple[Family, ...]:
 
 def family(name: str) -> Family:
     """The family of that name; ``KeyError`` with the known names and the nearest one."""
-    if name in BUILTIN_NAMES:
+    if name in BUILTIN_NAMES or name in OPEN_NAMES:
         return _builtin(name)
     if name in _registered:
         return _registered[name]
@@ -53,7 +63,7 @@ def register(family: Family) -> None:
     """Add a user's family. Registering an equal one again does nothing, since a module may be
     imported twice; another of the same name is refused with a ``ValueError``, and so is one
     whose configurations share a name."""
-    if family.name in BUILTIN_NAMES:
+    if family.name in BUILTIN_NAMES or family.name in OPEN_NAMES:
         raise ValueError(
             f"workload '{family.name}' comes with trnbench; register yours under another name"
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .archive import DEFAULT_FOLDER, find_records
 from .lines import RecordError, read_lines
+from .rates import by_silicon
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +41,10 @@ _INTEGERS = (
     "bytes_moved",
     "bytes_useful",
     "working_set_bytes",
+    "flops_recomputed",
     "items",
+    "items_padded",
+    "footprint_bytes",
     "peak_memory_bytes",
     "threads",
     "cores_used",
@@ -59,8 +63,13 @@ _FLOATS = (
     "p95_s",
     "p99_s",
     "throughput",
+    "items_per_s",
+    "items_per_chip_s",
+    "items_per_usd",
     *(f"floor_{ceiling}_s" for ceiling in CEILINGS),
     *(f"fraction_{ceiling}" for ceiling in CEILINGS),
+    *(f"mfu_{ceiling}" for ceiling in CEILINGS),
+    *(f"hfu_{ceiling}" for ceiling in CEILINGS),
     "numeric_error",
     "numeric_bound",
     "compile_s",
@@ -80,6 +89,7 @@ def load(path: str | Path = "", folder: Path = DEFAULT_FOLDER) -> pd.DataFrame:
     per call with their 95 % intervals in seconds, throughput in SI with its unit, floor and
     fraction of each ceiling, bound, cost, numeric error, compile_s, flags (a text, separated by
     blanks), label, run, origin, time (UTC), device, chip, share, threads, ``version.*``.
+    ``items_per_s`` is of one device; per chip and per US dollar as in ``rates``.
     Counts are ``Int64``, so that an unknown one is ``<NA>`` and not a float. Raw samples stay in
     the file. ``frame.attrs["notices"]`` says what was left out.
 
@@ -184,6 +194,8 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
     row["failure"] = failure.get("message")
     row["numeric_error"] = numeric.get("error")
     row["numeric_bound"] = numeric.get("bound")
+    row["footprint_bytes"] = (record.get("footprint") or {}).get("peak")
+    row.update(_rate_columns(cost, row, device))
     row["executed_dtype"] = _first(processes, "executed_dtype")
     row["peak_memory_bytes"] = _largest(processes, "peak_memory_bytes")
     row["clock_hz"] = _largest(processes, "clock_hz")
@@ -193,6 +205,23 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
+def _rate_columns(
+    cost: dict[str, Any], row: dict[str, Any], device: dict[str, Any]
+) -> dict[str, float | None]:
+    """Items per second of a case with a result, per device, per chip and per dollar."""
+    time_s = row["sustained_s"] or row["isolated_s"]
+    if row["status"] != "OK" or not time_s or not cost.get("items"):
+        return {}
+    per_device = cost["items"] / row["devices"] / time_s
+    instance = (device.get("facts") or {}).get("instance_type")
+    found = by_silicon(per_device, device.get("chip"), device.get("share"), instance)
+    return {
+        "items_per_s": per_device,
+        "items_per_chip_s": found.per_chip,
+        "items_per_usd": found.per_usd,
+    }
+
+
 def _roof_columns(roofs: list[dict[str, Any]]) -> dict[str, Any]:
     """Floor and fraction per ceiling; ``bound`` is of the last ceiling that names one, which is
     the attained one where there is one."""
@@ -200,6 +229,8 @@ def _roof_columns(roofs: list[dict[str, Any]]) -> dict[str, Any]:
     for roof in sorted(roofs, key=lambda roof: CEILINGS.index(roof["ceiling"])):
         columns[f"floor_{roof['ceiling']}_s"] = roof.get("floor_s")
         columns[f"fraction_{roof['ceiling']}"] = roof.get("fraction")
+        columns[f"mfu_{roof['ceiling']}"] = roof.get("mfu")
+        columns[f"hfu_{roof['ceiling']}"] = roof.get("hfu")
         columns["bound"] = roof.get("bound") or columns.get("bound")
     return columns
 

@@ -61,7 +61,7 @@ class CaseKey(_Data):
     params: dict[str, int | float | bool | str]
     """The parameters themselves; runs are aligned on these, not on names."""
     phase: str
-    """"forward" or "training"."""
+    """"forward", "prefill", "decode" or "training"."""
     dtype: str
     """The dtype that was asked for."""
     mode: str
@@ -153,6 +153,8 @@ class ProcessOutcome(_Data):
     """First call less the median later call, where the mode compiles; None elsewhere."""
     graphs_compiled: int | None = None
     """Graphs that the compiler made; None where they can't be counted."""
+    graph_breaks: int | None = None
+    """Places at which the compiler gave up a graph and began another; None where it can't say."""
     cache_state: str | None = None
     """"memory" where this process had all compiled code already, "warm" where it was found in a
     cache on disk, else "cold"; None where nothing is compiled."""
@@ -178,7 +180,8 @@ class ProcessOutcome(_Data):
     """Calls that are each synchronised before the next starts."""
     fit: QueueFit | None = None
     split_ns: dict[str, list[int]] = {}
-    """Wall time of isolated calls by part: "trace", "dispatch", "device" on a lazy backend."""
+    """Wall time of isolated calls by part: "trace", "dispatch", "device" on a lazy backend; else
+    "forward", "backward", "clip", "optimizer" of a training step."""
     fallbacks: list[str] = []
     """Operators that ran on the host instead of the device, in the first call or later."""
     numeric: NumericError | None = None
@@ -265,7 +268,28 @@ class CostData(_Data):
     """Bytes over the links between devices."""
     bytes_copied: int = 0
     """The part of `bytes_moved` that a stack moves because it can't write in place."""
+    items_padded: int = 0
+    """Items computed only to fill a static shape, besides `items`."""
+    flops_recomputed: int = 0
+    """Work done a second time on purpose: HFU has it, `flops` and MFU don't."""
+    estimated: bool = False
+    """Counted by torch in one call for want of a formula, bytes by its operators."""
     uncounted_reason: str | None = None
+
+
+class FootprintData(_Data):
+    """Memory that one call needs by formula: see ``trnbench.specs.cost.Footprint``."""
+
+    weights: int
+    inputs: int
+    activations: int
+    """Intermediate results, the most that is alive at one time."""
+    peak: int
+    """The most of everything that is alive at one time."""
+    gradients: int = 0
+    optimizer: int = 0
+    cache: int = 0
+    """Keys and values."""
 
 
 class RoofData(_Data):
@@ -287,6 +311,13 @@ class RoofData(_Data):
     """The figure divided by, in words: "2 cores x 64 FLOP/cycle x 3.31 GHz = 424 GFLOP/s"."""
     reason: str = ""
     """Why the roof is unknown."""
+    mfu: float | None = None
+    """Model FLOPs utilisation: `flops` over the time, over this ceiling's matrix rate; None
+    without matrix work or where the rate is unknown."""
+    hfu: float | None = None
+    """Hardware FLOPs utilisation: the same with `flops_recomputed`; None where nothing is."""
+    mfu_denominator: str = ""
+    """The matrix rate divided by, in words."""
 
 
 class Device(_Data):
@@ -359,6 +390,8 @@ class Record(_Data):
     """Figures over the processes; None where nothing was measured."""
     cost: CostData | None = None
     """None for a workload whose cost nobody stated."""
+    footprint: FootprintData | None = None
+    """Memory by formula; None where nobody modelled it."""
     roofs: list[RoofData] = []
     """One for each ceiling."""
     numeric: NumericError | None = None

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .columns import Column, Legend, empty_table, fitted_table, say
+from .model_table import print_models
 from .origin import SIMULATED_NOTICE, split_by_origin
 from .quantity import (
     UNKNOWN,
@@ -45,6 +46,10 @@ FLAGS = {
     "SINGLE_PROCESS": "one process: no interval",
     "MAY_FUSE": "queued operators may be fused: the sustained figure may be of another program",
     "NOT_MADE_ANEW": "the program couldn't be made a second time in the same process",
+    "CHECKED_SMALLER": "numerics were checked on a smaller program of the same code, which was "
+    "compiled first: what both share is missing from the compile time",
+    "ESTIMATED_COST": "work counted by torch in one call for want of a formula, bytes estimated",
+    "GRAPH_BREAKS": "compiled as several graphs, with Python between them",
     "CEILING_STALE": "faster than the attained ceiling: measure it again with trnbench ceiling",
 }
 
@@ -82,6 +87,7 @@ def _print_cases(records: Sequence[Record], console: Console) -> None:
         console.print(run_table(records, console.width, legend))
     for line in [*legend.lines(), *unknown_ceilings(records)]:
         say(console, line, "dim")
+    print_models(records, console)
     left_out = left_out_table(records)
     if left_out.row_count:
         console.print()

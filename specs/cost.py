@@ -29,6 +29,13 @@ class Cost:
     - ``working_set_bytes``: distinct bytes touched by one call. A level of memory that is
       as large holds it, and then that level's bandwidth is the roof.
     - ``items`` and ``item_unit``: the workload's own unit of work (tokens, samples, rows).
+    - ``items_padded``: items that are computed only to fill a bucket of static shape, and of
+      use to nobody. ``items`` and ``flops`` leave them out; ``flops_counted`` and the bytes
+      hold them, since the device works on them too.
+    - ``flops_recomputed``: work that is done a second time on purpose (activation
+      checkpointing). ``flops`` and MFU leave it out; HFU is of both.
+    - ``estimated``: nobody stated a formula. FLOPs are as torch counted them, bytes as its
+      operators touched them in one call: no ground for calling a time impossible.
     - ``headline``: which of the three a person wants to read as throughput.
     - ``convention`` and ``source``: what the formulas include and leave out, and where they
       come from.
@@ -48,4 +55,33 @@ class Cost:
     scalar_flops: int = 0
     collective_bytes: int = 0
     bytes_copied: int = 0
+    items_padded: int = 0
+    flops_recomputed: int = 0
+    estimated: bool = False
     uncounted_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Memory that one call of a workload needs on its device, by formula.
+
+    All in bytes as tensors hold them: an allocator rounds up, a library wants scratch space and
+    an interpreter memory of its own.
+
+    - ``weights``: parameters, and buffers such as tables of rotary positions.
+    - ``gradients``, ``optimizer``: training only; moments and fp32 copies of the weights.
+    - ``cache``: keys and values of all places.
+    - ``inputs``: what else the call is handed.
+    - ``activations``: the largest sum of intermediate results that are alive at one time,
+      outputs included; in training those that the backward pass reads.
+    - ``peak``: the largest sum of everything that is alive at one time: less than the sum of
+      the rest where a gradient takes the place of an activation.
+    """
+
+    weights: int
+    inputs: int
+    activations: int
+    peak: int
+    gradients: int = 0
+    optimizer: int = 0
+    cache: int = 0

@@ -164,11 +164,13 @@ def _gate(cost: Cost, roof: Roof) -> _Part | None:
         return None
     parts = _engine_parts(cost, roof)[0]
     main = roof.memory[-1]
-    if roof.retained_bytes is not None and main.bytes_per_s is not None:
+    retained, rate = roof.retained_bytes, main.bytes_per_s
+    # Bytes that were estimated are no ground for calling a time impossible.
+    if retained is not None and rate is not None and not cost.estimated:
         # Fusion saves the bytes between operators, repetition within a call those that are
         # touched twice, and a cache what it kept of the call before.
         least = min(cost.bytes_moved, cost.bytes_useful, cost.working_set_bytes)
-        seconds = max(0.0, least - roof.retained_bytes) / main.bytes_per_s
+        seconds = max(0.0, least - retained) / rate
         parts.append(_Part(main.name, seconds, main.words))
     longest = max(parts, key=lambda part: part.seconds, default=None)
     return longest if longest is not None and longest.seconds > 0 else None

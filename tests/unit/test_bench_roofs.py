@@ -159,3 +159,27 @@ def test_without_a_stored_ceiling_the_attained_fraction_is_null_with_the_mend():
 
     assert held.roofs[0].fraction is None
     assert "trnbench ceiling" in held.roofs[0].reason
+
+
+def test_mfu_is_the_models_work_over_the_matrix_rate():
+    h100 = identified(device("NVIDIA H100 80GB HBM3", 85_000_000_000))
+    work = matmul()
+    twice = work.model_copy(update={"flops_recomputed": work.flops // 2})
+    call_s = 4 * work.flops / H100_BF16
+
+    (once, *_), (again, *_) = (
+        catalog_roofs(cost, h100, "bf16", call_s).roofs for cost in (work, twice)
+    )
+
+    assert (once.mfu, once.hfu) == (pytest.approx(0.25), None)
+    assert (again.mfu, again.hfu) == (pytest.approx(0.25), pytest.approx(0.375))
+    assert "989" in once.mfu_denominator
+
+
+def test_what_multiplies_nothing_has_no_mfu():
+    h100 = identified(device("NVIDIA H100 80GB HBM3", 85_000_000_000))
+    copy = matmul().model_copy(update={"flops": 0, "headline": "bytes"})
+
+    (roof, *_) = catalog_roofs(copy, h100, "bf16", 1.0).roofs
+
+    assert (roof.mfu, roof.hfu, roof.mfu_denominator) == (None, None, "")

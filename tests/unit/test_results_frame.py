@@ -94,6 +94,24 @@ def test_values_are_those_of_the_records(frame):
     assert third["failure"] == "TIMEOUT in process 0"
 
 
+def test_items_are_of_a_device_a_chip_and_a_dollar(tmp_path, make):
+    half = make.device(chip="trainium1", share=0.5, facts={"instance_type": "trn1.2xlarge"})
+    roof = make.roof("datasheet").model_copy(update={"mfu": 0.25, "hfu": 0.3})
+    cost = make.cost(items=100, items_padded=28, flops_recomputed=9)
+    known = make.record(cost=cost, device=half, roofs=[roof], medians=(1e-3,) * 3)
+    frame = results.load(write(tmp_path / "run.jsonl", [known, make.record()]))
+    first, second = frame.iloc[0], frame.iloc[1]
+
+    assert first["items_per_s"] == pytest.approx(100_000)
+    assert first["items_per_chip_s"] == pytest.approx(200_000)
+    assert first["items_per_usd"] == pytest.approx(200_000 * 3600 / 1.3438)
+    assert (first["mfu_datasheet"], first["hfu_datasheet"]) == (0.25, 0.3)
+    assert (first["items_padded"], first["flops_recomputed"]) == (28, 9)
+    assert second["items_per_s"] == pytest.approx(512e3, rel=0.01)
+    assert pd.isna(second["items_per_chip_s"])
+    assert pd.isna(second["mfu_datasheet"])
+
+
 def test_unknown_is_missing_and_never_zero(frame):
     assert pd.isna(frame["fraction_derived"][0])
     assert pd.isna(frame["param.rows"][0])

@@ -291,3 +291,29 @@ def test_what_the_call_raises_goes_through():
 
     with pytest.raises(ValueError, match="mine"):
         sample_call(broken, FakeBackend(), budget_s=0.01)
+
+
+class WithoutSplits(FakeBackend):
+    """A stack of which a call can't be taken apart, so that only its parts can be timed."""
+
+    def split(self, call) -> dict[str, int]:
+        call()
+        return {}
+
+
+def test_the_parts_of_a_call_are_timed_one_by_one_and_added_by_name():
+    ran: list[str] = []
+    parts = [(name, lambda name=name: ran.append(name)) for name in ("a", "b", "a")]
+    sampled = sample_call(nothing, WithoutSplits(fixed_ns=50), 0.01, parts=parts)
+
+    # A part costs a call and its synchronisation.
+    assert sampled.split_ns == {"a": [20_100] * 5, "b": [10_050] * 5}
+    assert ran == ["a", "b", "a"] * 5
+
+
+def test_a_stack_that_takes_calls_apart_is_not_asked_for_parts():
+    ran: list[str] = []
+    sampled = sample_call(nothing, FakeBackend(), 0.01, parts=[("a", lambda: ran.append("a"))])
+
+    assert sampled.split_ns == {"dispatch": [10] * 5, "device": [20] * 5}
+    assert ran == []

@@ -1,0 +1,86 @@
+"""What an hour of a chip costs, by the catalog's dated prices of instances.
+
+An instance is sold as a whole: the price of a chip is its part of it, and nobody can rent one
+chip of sixteen.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .catalog import read_toml
+from .figure import CatalogError
+
+#: How an instance is bought, the most usual way first.
+KINDS = ("on_demand", "listed_as_on_demand", "capacity_block")
+_FILE = Path(__file__).with_name("instances.toml")
+_TEXTS = ("instance", "kind", "region", "source", "date", "status")
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """One price of an instance, and of one of its chips, in US dollars an hour. ``chip`` is None
+    where the catalog doesn't describe the instance."""
+
+    instance: str
+    chip: str | None
+    usd_per_hour: float
+    usd_per_chip_hour: float
+    kind: str
+    region: str
+    source: str
+    date: str
+    status: str
+
+    @property
+    def words(self) -> str:
+        """``2.24 USD a chip hour: trn2.48xlarge, listed as on demand, us-east-2, 2026-01-21``."""
+        return (
+            f"{self.usd_per_chip_hour:.3g} USD a chip hour: {self.instance}, "
+            f"{self.kind.replace('_', ' ')}, {self.region}, {self.date}"
+        )
+
+
+@functools.cache
+def load_prices(path: Path = _FILE) -> tuple[Price, ...]:
+    """Every price in the catalog. ``CatalogError`` names the entry and the field at fault."""
+    data = read_toml(path)
+    chips = {one["type"]: one["chip"] for one in data.get("instance", ())}
+    return tuple(_read(entry, number, chips, path) for number, entry in enumerate(data["price"], 1))
+
+
+def find_price(chip: str, instance: str | None = None) -> Price | None:
+    """The price of ``chip`` in ``instance``, or where that isn't known or has none, in the
+    instance in which the chip costs least; None where the catalog has no price of it."""
+    sold = [price for price in load_prices() if price.chip == chip]
+    own = [price for price in sold if price.instance == instance]
+    for candidates in (own, sold):
+        if candidates:
+            return min(candidates, key=lambda p: (KINDS.index(p.kind), p.usd_per_chip_hour))
+    return None
+
+
+def _read(entry: Mapping[str, Any], number: int, chips: Mapping[str, str], path: Path) -> Price:
+    where = f"{path.name}: price {number}"
+    for name in _TEXTS:
+        if not isinstance(entry.get(name), str) or not entry[name]:
+            raise CatalogError(f"{where}, field '{name}': {entry.get(name)!r}; wanted text")
+    for name in ("usd_per_hour", "usd_per_chip_hour"):
+        value = entry.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e5:
+            raise CatalogError(f"{where}, field '{name}': {value!r}; wanted US dollars above 0")
+    if entry["kind"] not in KINDS:
+        raise CatalogError(
+            f"{where}, field 'kind': '{entry['kind']}'; wanted one of {', '.join(KINDS)}"
+        )
+    texts = {name: entry[name] for name in _TEXTS}
+    return Price(
+        chip=chips.get(entry["instance"]),
+        usd_per_hour=float(entry["usd_per_hour"]),
+        usd_per_chip_hour=float(entry["usd_per_chip_hour"]),
+        **texts,
+    )
