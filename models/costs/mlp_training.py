@@ -8,6 +8,8 @@ from __future__ import annotations
 from ...specs.cost import Cost
 from ..family import Configuration, Family, Params
 from .sizes import FLOPS, element_bytes, integer
+from .tally import Tally
+from .training import TrainingOptions, add_update
 
 CONVENTION = (
     "A multiply-add is two. Forward 3 products of 2*T*D*F; backward 2 for the down projection "
@@ -37,16 +39,17 @@ def cost(params: Params, dtype: str) -> Cost:
     product = weight + inner + outer  # each of the seven products touches these three
     # Forward silu 2 and mul 3; loss 2; backward: loss 3, mul 3+3, silu 3.
     elementwise = (5 + 9) * inner + (2 + 3) * outer
-    state = 7 * parameters
+    update = Tally(dtype)
+    add_update(update, TrainingOptions.of(params), parameters, dtype)
     flops = 14 * tokens * weight
     size = element_bytes(dtype)
     return Cost(
         flops=flops,
         flops_counted=flops,
-        vector_flops=14 * inner + 5 * outer + 13 * parameters,
-        scalar_flops=2 * inner + parameters,
-        bytes_moved=size * (7 * product + elementwise + state),
-        bytes_useful=size * (2 * outer + parameters + state) + element_bytes("fp32"),
+        vector_flops=14 * inner + 5 * outer + update.vector,
+        scalar_flops=2 * inner + update.scalar,
+        bytes_moved=size * (7 * product + elementwise) + update.moved,
+        bytes_useful=size * (2 * outer + parameters) + update.moved + element_bytes("fp32"),
         working_set_bytes=size * (2 * outer + 4 * parameters),
         items=tokens,
         item_unit="tokens",

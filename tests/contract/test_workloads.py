@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from trnbench.models import inputs
 from trnbench.models.accuracy import bound, relative_error
+from trnbench.models.costs.mixture_sizes import MODELS as MODEL_SIZES
 from trnbench.models.family import DTYPES, Configuration, Family
 from trnbench.models.program import Program
 from trnbench.models.registry import BUILTIN_NAMES, builtin_families
@@ -48,6 +49,22 @@ HALVED = ("causal-512", "causal-2048", "gqa-causal-512")
 Case = tuple[Family, Configuration, str]
 
 
+def is_model(family: Family) -> bool:
+    """Whole models have a memory model; operators and blocks have none."""
+    return family.footprint is not None
+
+
+def is_tiny(configuration: Configuration) -> bool:
+    return str(configuration.params.get("model", "")).endswith("-tiny")
+
+
+MODELS = [family for family in FAMILIES if is_model(family)]
+#: Every tiny configuration of every model, whatever preset holds it.
+TINY = [case for case in ALL if is_model(case[0]) and is_tiny(case[1])]
+#: What is run with real numbers: on each backend, and against every way of going wrong.
+RUN = QUICK + [case for case in TINY if case not in QUICK]
+
+
 def name(case: Case) -> str:
     family, configuration, dtype = case
     return f"{family.name}[{configuration.name}-{dtype}]"
@@ -56,7 +73,8 @@ def name(case: Case) -> str:
 #: The same code as for smaller sets, and seconds of memory traffic: its numbers are checked
 #: once, and nothing else.
 LARGE = ("memory[copy-192MiB-fp32]",)
-SMALL = [case for case in QUICK if name(case) not in LARGE]
+SMALL = [case for case in RUN if name(case) not in LARGE]
+OPERATORS = [case for case in SMALL if not is_model(case[0])]
 
 
 def each(cases: list[Case]) -> pytest.MarkDecorator:
@@ -122,14 +140,22 @@ def test_the_sweeps_below_are_not_empty():
     assert {dtype for _, _, dtype in ALL} == set(DTYPES)
     names = [name(case) for case in ALL]
     assert len(set(names)) == len(names)
-    assert len(SMALL) == len(QUICK) - len(LARGE) > 40
+    assert len(OPERATORS) > 40
+    assert len(SMALL) == len(RUN) - len(LARGE) > len(OPERATORS)
+    assert [family.name for family in MODELS] == [
+        *("decoder", "mixture", "encoder", "vit", "resnet", "dit"),
+    ]
+    for family in MODELS:
+        phases = {family.phase_of(c) for f, c, _ in TINY if f is family}
+        inference = {"prefill", "decode"} if family.phase == "prefill" else {"forward"}
+        assert phases == {"training", *inference}
 
 
 def test_quick_is_small_and_spread():
     entries = [(f, c, entry) for f in FAMILIES for c in f.configurations for entry in c.quick]
-    assert 44 <= len(entries) <= 52
+    assert 50 <= len(entries) <= 64
     assert {family.name for family, _, _ in entries} == set(BUILTIN_NAMES)
-    assert sum(entry.endswith(":compiled") for _, _, entry in entries) == 3
+    assert sum(entry.endswith(":compiled") for _, _, entry in entries) in (3, 4)
     assert {entry.partition(":")[0] for _, _, entry in entries} == {"fp32", "bf16", "int8"}
 
 
@@ -163,6 +189,9 @@ def test_listing_and_costing_needs_no_torch():
 # ------------------------------------------------------------------------------- the numbers
 
 
+#: What an output buffer holds before the call.
+UNSET = -1000.0
+
 #: What a stack has no kernel for, by backend and operator: the operators that then run on the
 #: host, which a run reports as FALLBACK_TO_CPU.
 FALLS_BACK = {("xla", "_int_mm"): ("aten::_int_mm",)}
@@ -175,9 +204,16 @@ ROUNDED_SUMS = {
     ("xla", "softmax[512x1024-bf16]"),
 }
 
+#: torch_xla puts the variance of a batch into the running statistics as it is, others the
+#: variance of what the batch was drawn from: n / (n - 1) of it. A run reports NUMERIC_MISMATCH.
+BIASED_VARIANCE = {
+    ("xla", "resnet[resnet-tiny-training-8x32-fp32]"),
+    ("xla", "resnet[resnet-tiny-training-8x32-channels-last-fp32]"),
+}
 
-def test_the_sums_named_above_exist():
-    assert {entry for _, entry in ROUNDED_SUMS} <= {name(case) for case in QUICK}
+
+def test_the_cases_named_above_exist():
+    assert {entry for _, entry in ROUNDED_SUMS | BIASED_VARIANCE} <= {name(case) for case in RUN}
 
 
 def expected_fallbacks(backend: str, case: Case) -> tuple[str, ...]:
@@ -186,7 +222,7 @@ def expected_fallbacks(backend: str, case: Case) -> tuple[str, ...]:
     return FALLS_BACK.get((backend, "_int_mm"), ()) if dtype == "int8" else ()
 
 
-@each(QUICK)
+@each(RUN)
 def test_output_is_within_its_bound(case: Case, contract_backend: str, start_backend):
     family, _, dtype = case
     program = build(case)
@@ -206,6 +242,8 @@ def test_output_is_within_its_bound(case: Case, contract_backend: str, start_bac
     assert error is not None, note
     if (contract_backend, name(case)) in ROUNDED_SUMS:
         assert bound(family, dtype) < error < 0.25, note
+    elif (contract_backend, name(case)) in BIASED_VARIANCE:
+        assert bound(family, dtype) < error < 0.01, note
     else:
         assert error <= bound(family, dtype), note
     assert fell_back == expected_fallbacks(contract_backend, case)
@@ -257,6 +295,9 @@ def test_a_wrong_output_exceeds_the_bound(case: Case):
     limit = bound(family, dtype)
     reference = build(case).in_float64()
     wanted = reference.checked(reference())
+    if is_model(family):
+        # Logits or loss. A gradient of an embedding has rows of zeros, which hide some damage.
+        wanted = wanted[:1]
     constant = configuration.params.get("op") == "fill"
     caught = 0
     for position, tensor in enumerate(wanted):
@@ -267,7 +308,8 @@ def test_a_wrong_output_exceeds_the_bound(case: Case):
             error, _ = relative_error(outputs, wanted)
             assert error is None or error > limit, f"output {position}: {damage} isn't seen"
             caught += 1
-    assert caught >= (3 if constant else 5) * len(wanted) - (4 if len(wanted) > 1 else 0)
+    # A loss is one number, which has no rows.
+    assert caught >= sum(2 if t.dim() == 0 else 3 if constant else 5 for t in wanted)
 
 
 @each(SMALL)
@@ -294,9 +336,13 @@ def test_rows_of_inputs_differ(case: Case):
     unset = 1 if case[0].name == "memory" else 0  # its first input is the buffer to be written
     compared = 0
     for tensor in program.inputs[unset:]:
+        if is_model(case[0]) and not (tensor == UNSET).logical_not().any():
+            continue  # a cache that the call fills
         rows = tensor.reshape(-1, tensor.shape[-1] if tensor.shape[-1] >= 16 else tensor[0].numel())
         if tensor.dim() < 2:
             rows = tensor.reshape(-1, 1) if not tensor.is_floating_point() else tensor[None]
+        if is_model(case[0]):
+            rows = rows[(rows != UNSET).any(-1)]  # places that the call fills
         assert len(torch.unique(rows, dim=0)) == len(rows)
         compared += 1
     assert compared or case[1].params.get("op") == "fill"
@@ -305,12 +351,40 @@ def test_rows_of_inputs_differ(case: Case):
 # ---------------------------------------------------------------------- devices and compilers
 
 
+def grouped_flops(a: torch.Size, b: torch.Size, *_: object, **__: object) -> int:
+    """2 * rows * width * results, whichever of the operands has a matrix for each group."""
+    return 2 * a[-2] * a[-1] * b[-1]
+
+
+#: FlopCounterMode has no formula of its own for the products of experts, each on its own rows.
+GROUPED = torch.ops.aten._grouped_mm if hasattr(nn.functional, "grouped_mm") else None
+FORMULAS = {} if GROUPED is None else {GROUPED: grouped_flops}
+
+
+def least_needed_share(family: Family, configuration: Configuration) -> float:
+    """The least part of what is counted that a model needs: half, and with "dense" as much of the
+    work of experts as tokens were given, which is the same with "grouped"."""
+    if configuration.params.get("dispatch") != "dense":
+        return 0.5
+    assert family.cost is not None
+    apart = {**configuration.params, "dispatch": "grouped", "precision": "plain"}
+    needed = family.cost(apart, "fp32").flops
+    assert needed == family.cost(configuration.params, "fp32").flops
+    sizes = MODEL_SIZES[str(configuration.params["model"])]
+    return 0.5 * sizes.chosen / sizes.experts
+
+
 @pytest.mark.usefixtures("meta_inputs")
 @each(ALL)
 def test_runs_without_naming_a_device_and_costs_what_torch_counts(case: Case):
     family, configuration, dtype = case
     program = build(case).moved(on_meta)
-    counter = FlopCounterMode(display=False)
+    grouped = configuration.params.get("dispatch") == "grouped"
+    if grouped and GROUPED is None:
+        with pytest.raises(NotImplementedError, match=r"wants 2\.10 or later"):
+            program()
+        return
+    counter = FlopCounterMode(display=False, custom_mapping=FORMULAS)
     with counter, sdpa_kernel(SDPBackend.MATH):
         output = program()
     assert all(tensor.is_meta for tensor in program.checked(output))
@@ -323,9 +397,19 @@ def test_runs_without_naming_a_device_and_costs_what_torch_counts(case: Case):
         assert cost.uncounted_reason
         assert cost.flops > 0
     else:
-        assert cost.flops_counted == counter.get_total_flops()
-        assert cost.uncounted_reason is None
-        if configuration.name in HALVED:
+        if grouped:
+            assert cost.flops_counted is None
+            assert "grouped products" in str(cost.uncounted_reason)
+        else:
+            assert cost.flops_counted == counter.get_total_flops()
+            assert cost.uncounted_reason is None
+        if is_model(family):
+            # Less than is counted: causal attention, padding, what is done twice, and experts
+            # that a token wasn't given.
+            once = counter.get_total_flops() - cost.flops_recomputed
+            share = least_needed_share(family, configuration)
+            assert share * once < cost.flops <= once
+        elif configuration.name in HALVED:
             assert 0.5 < cost.flops / counter.get_total_flops() < 0.502
         else:
             assert cost.flops == counter.get_total_flops()
@@ -426,7 +510,7 @@ WITH_PARTS = ("embedding", "mlp_training", "cache_append")
 
 
 @pytest.mark.usefixtures("meta_inputs")
-@each([case for case in ALL if case[0].name not in WITH_PARTS])
+@each([case for case in ALL if case[0].name not in WITH_PARTS and not is_model(case[0])])
 def test_bytes_useful_are_inputs_and_results_once(case: Case):
     family, configuration, dtype = case
     program = build(case).moved(on_meta)
@@ -466,13 +550,17 @@ def test_costs_state_what_they_are(case: Case):
 
 # ---------------------------------------------------------------------------------- training
 
-TRAINING = [case for case in ALL if case[0].phase == "training"]
-SMALL_TRAINING = [case for case in QUICK if case[0].phase == "training"]
+TRAINING = [case for case in ALL if case[0].phase_of(case[1]) == "training"]
+SMALL_TRAINING = [case for case in RUN if case in TRAINING]
 
 
 def test_training_is_among_the_cases():
-    assert [case[2] for case in SMALL_TRAINING] == ["fp32", "bf16"]
-    assert TRAINING
+    assert {case[2] for case in SMALL_TRAINING} == {"fp32", "bf16"}
+    assert {case[0].name for case in SMALL_TRAINING} == {
+        "mlp_training",
+        *(family.name for family in MODELS),
+    }
+    assert len(TRAINING) > len(SMALL_TRAINING)
 
 
 @each(SMALL_TRAINING)
@@ -518,6 +606,82 @@ def test_a_training_program_is_checked_after_a_call():
 
 
 def test_what_trains_nothing_moves_nothing():
-    others = [case for case in QUICK if case[0].phase != "training"]
+    others = [case for case in QUICK if case not in TRAINING]
     assert len(others) > 40
     assert build(others[0]).moved_parameters() is None
+
+
+@each(SMALL_TRAINING)
+def test_the_parts_of_a_step_make_one_step(case: Case):
+    """Taken apart or not, two steps leave the same weights."""
+    whole, apart = build(case).moved(as_it_is), build(case).moved(as_it_is)
+
+    for _ in range(2):
+        whole()
+        for _, run in apart.parts():
+            run()
+
+    assert [part.name for part in apart.parts()][:3] == ["optimizer", "forward", "backward"]
+    trained = (whole.function, apart.function)
+    pairs = list(zip(*(list(module.parameters()) for module in trained), strict=True))
+    assert pairs
+    assert all(torch.equal(first, second) for first, second in pairs)
+
+
+# ---------------------------------------------------------------------------------- memory
+
+
+@each([case for case in ALL if is_model(case[0])])
+def test_a_memory_model_adds_up(case: Case):
+    family, configuration, dtype = case
+    assert family.footprint is not None
+    need = family.footprint(configuration.params, dtype)
+    rest = need.weights + need.inputs + need.cache + need.optimizer
+
+    assert need.peak >= rest > 0
+    assert need.peak <= rest + need.activations + need.gradients
+    assert (need.gradients > 0) == (family.phase_of(configuration) == "training")
+    assert (need.optimizer > 0) == (family.phase_of(configuration) == "training")
+
+
+@each([case for case in SMALL if is_model(case[0])])
+def test_a_memory_model_has_the_weights_and_inputs_that_are_there(case: Case):
+    family, configuration, dtype = case
+    assert family.footprint is not None
+    program = build(case)
+    module = program.function
+    assert isinstance(module, nn.Module)
+    held = {t.data_ptr(): t.nbytes for t in (*module.parameters(), *module.buffers())}
+
+    need = family.footprint(configuration.params, dtype)
+
+    assert need.weights == sum(held.values())
+    assert need.inputs + need.cache == sum(tensor.nbytes for tensor in program.inputs)
+
+
+#: Of a network's millions of activations a few lie beyond zero in fp32 too, and each shows.
+CHECKED_ON_ANOTHER_MODEL = ("resnet[resnet50-training-32x224-fp32]",)
+
+
+@each([case for case in ALL if case[1].checked is not None])
+def test_a_smaller_program_is_of_the_same_code(case: Case):
+    """Its numerics stand for the whole, so that only sizes may differ."""
+    family, configuration, dtype = case
+    assert family.cost is not None
+    assert configuration.checked is not None
+    differing = {
+        key
+        for key in {*configuration.params, *configuration.checked}
+        if configuration.params.get(key) != configuration.checked.get(key)
+    }
+
+    assert differing
+    sizes = {"layers", "batch", "sequence", "context", "prompt"}
+    if name(case) in CHECKED_ON_ANOTHER_MODEL:
+        # The same blocks, fewer and narrower.
+        sizes |= {"model", "side"}
+    assert differing <= sizes
+    assert (
+        family.cost(configuration.checked, dtype).flops
+        < family.cost(configuration.params, dtype).flops
+    )

@@ -155,22 +155,27 @@ Stack host_arguments(const Stack& arguments) {
   });
 }
 
-Stack meta_arguments(const Stack& arguments) {
+// Operands with the geometry of the real ones and nothing in them: on meta, or on the CPU where
+// only its kernels tell what they return.
+Stack patterns_of(const Stack& arguments, c10::DeviceType device) {
   std::unordered_map<const c10::TensorImpl*, Tensor> known;
-  return replace(arguments, c10::kMeta, [&](const Tensor& tensor) {
+  return replace(arguments, device, [&](const Tensor& tensor) {
     const bool keep = !tensor.defined() || (!is_ours(tensor) && tensor.dim() == 0);
     if (keep) {
       return tensor;
     }
-    auto& meta = known[tensor.unsafeGetTensorImpl()];
-    if (!meta.defined()) {
-      meta = at::detail::empty_strided_meta(
-          tensor.sizes(), tensor.strides(), tensor.scalar_type());
+    auto& pattern = known[tensor.unsafeGetTensorImpl()];
+    if (!pattern.defined()) {
+      pattern = device == c10::kMeta
+          ? at::detail::empty_strided_meta(
+                tensor.sizes(), tensor.strides(), tensor.scalar_type())
+          : at::detail::empty_strided_cpu(
+                tensor.sizes(), tensor.strides(), tensor.scalar_type());
       if (tensor.unsafeGetTensorImpl()->is_wrapped_number()) {
-        meta.unsafeGetTensorImpl()->set_wrapped_number(true);
+        pattern.unsafeGetTensorImpl()->set_wrapped_number(true);
       }
     }
-    return meta;
+    return pattern;
   });
 }
 
@@ -183,6 +188,11 @@ Traits examine(const c10::OperatorHandle& op) {
   traits.hash = mix(kHashSeed, full.data(), full.size());
   traits.waits = op.hasTag(at::Tag::nondeterministic_seeded) ||
       op.hasTag(at::Tag::data_dependent_output) || op.hasTag(at::Tag::dynamic_output_shape);
+  // Statistics that a CPU keeps in the dtype of its input, or not at all; meta tensors promise fp32.
+  const bool batch_norm = traits.name.find("batch_norm") != std::string::npos &&
+      traits.name.find("backward") == std::string::npos;
+  traits.host_tells = batch_norm || traits.name == "aten::native_layer_norm" ||
+      traits.name == "aten::native_group_norm";
   traits.mixes_devices = traits.name.rfind("aten::index", 0) == 0 ||
       traits.name.rfind("aten::_index_put", 0) == 0 ||
       traits.name.rfind("aten::_foreach", 0) == 0 || traits.name.rfind("aten::_fused", 0) == 0;
@@ -287,10 +297,10 @@ Silence& silence() {
   return *handler;
 }
 
-std::optional<Stack> infer(const c10::OperatorHandle& op, Stack& meta) {
+std::optional<Stack> infer(const c10::OperatorHandle& op, Stack& patterns) {
   const c10::WarningUtils::WarningHandlerGuard quiet(&silence());
   try {
-    Stack results = meta;
+    Stack results = patterns;
     call_below_autograd(op, results);
     return results;
   } catch (...) {
@@ -374,7 +384,7 @@ void run_queued(
     const c10::OperatorHandle& op,
     const Traits& traits,
     const Stack& arguments,
-    const Stack& meta,
+    const Stack& patterns,
     const Stack& promised,
     c10::DeviceIndex device,
     int64_t enqueued_ns,
@@ -382,7 +392,7 @@ void run_queued(
   for (size_t i = 0; i < arguments.size(); ++i) {
     if (traits.writes[i]) {
       const auto tensors = tensors_in(arguments[i]);
-      const auto others = tensors_in(meta[i]);
+      const auto others = tensors_in(patterns[i]);
       for (size_t j = 0; j < tensors.size(); ++j) {
         if (is_ours(tensors[j])) {
           follow(tensors[j], others[j]);
@@ -500,9 +510,9 @@ void run(const c10::OperatorHandle& op, Stack* stack) {
     return;
   }
   if (!falls_back && !traits.waits) {
-    Stack meta = meta_arguments(arguments);
-    if (const auto promised = infer(op, meta)) {
-      run_queued(op, traits, arguments, meta, *promised, device, enqueued_ns, stack);
+    Stack patterns = patterns_of(arguments, traits.host_tells ? c10::kCPU : c10::kMeta);
+    if (const auto promised = infer(op, patterns)) {
+      run_queued(op, traits, arguments, patterns, *promised, device, enqueued_ns, stack);
       return;
     }
   }

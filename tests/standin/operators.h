@@ -19,6 +19,7 @@ struct Traits {
   bool is_view = false;
   bool waits = false; // the results can't be told from metadata
   bool mixes_devices = false; // takes tensors of the CPU on purpose
+  bool host_tells = false; // only its CPU kernel tells what the results are like
   std::vector<bool> writes; // by argument
   std::vector<int> returned; // by result: the argument that it is, or -1 for a new tensor
 };

@@ -1,4 +1,5 @@
-"""The quick preset's workloads on the stand-in, each against its float64 reference on the CPU.
+"""The quick preset's workloads and every tiny model, eager and compiled, on the stand-in, each
+against its float64 reference on the CPU.
 
 Run as a program where the stand-in is installed; prints a JSON object: each entry's name, and ""
 or what went wrong.
@@ -18,10 +19,13 @@ from trnbench.models.registry import builtin_families
 
 
 def entries():
-    """(name, family, configuration, dtype, compiled) of the preset quick."""
+    """(name, family, configuration, dtype, compiled)."""
     for family in builtin_families():
         for configuration in family.configurations:
-            for entry in configuration.quick:
+            tiny = str(configuration.params.get("model", "")).endswith("-tiny")
+            modes = ("", ":compiled") if tiny else ()
+            every = (f"{dtype}{mode}" for dtype in configuration.dtypes for mode in modes)
+            for entry in dict.fromkeys((*configuration.quick, *every)):
                 dtype, _, mode = entry.partition(":")
                 name = f"{family.name}[{configuration.name}-{entry}]"
                 yield name, family, configuration, dtype, mode == "compiled"
@@ -34,6 +38,8 @@ def compare(family, configuration, dtype, compiled):
     wanted = reference.checked(reference())
     placed = program.moved(lambda value: value.to("neuron"))
     if compiled:
+        # As a backend does: torch allows one function so many graphs, and modules share theirs.
+        torch.compiler.reset()
         placed = placed.compiled_with(
             lambda f: torch.compile(f, backend="neuron", fullgraph=True, dynamic=False)
         )

@@ -86,13 +86,16 @@ def test_a_family_states_its_own_bound_or_has_the_default():
 
 
 def test_no_bound_lets_a_wrong_digit_through():
+    # A model's gradients are rounded by every block, forward and backward; that what goes wrong in
+    # kernels exceeds its bound all the same is part of the workloads' contract.
+    operators = {"fp32": 1e-4, "bf16": 0.03, "fp16": 0.005, "int8": 0.0}
+    models = {"fp32": 1e-4, "bf16": 0.1, "fp16": 0.02}
     bounds = [
-        (f.name, d, bound(f, d))
+        (f.name, d, bound(f, d), (models if f.footprint else operators)[d])
         for f in registry.builtin_families()
         for c in f.configurations
         for d in c.dtypes
     ]
     assert bounds
-    limits = {"fp32": 1e-4, "bf16": 0.03, "fp16": 0.005, "int8": 0.0}
 
-    assert [entry for entry in bounds if not 0 <= entry[2] <= limits[entry[1]]] == []
+    assert [entry for entry in bounds if not 0 <= entry[2] <= entry[3]] == []

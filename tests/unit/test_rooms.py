@@ -173,3 +173,49 @@ def test_commands_that_do_not_measure_load_no_torch(command):
 
     assert "trnbench" in loaded
     assert "torch" not in loaded
+
+
+#: Names of devices and stacks: a workload that knows one isn't the same work everywhere.
+DEVICES = ("cpu", "cuda", "hip", "mps", "neuron", "xla", "xpu", "is_cpu", "is_cuda", "is_mps")
+#: Results are compared on the host; and torch's AdamW refuses there what other devices need.
+#: What a user's module holds may lie anywhere: a program starts on the host.
+MAY_ASK = {
+    "models/accuracy.py": {"cpu"},
+    "models/foreign.py": {"cpu"},
+    "models/training.py": {"cpu", "is_cpu", "is_mps"},
+}
+
+
+def named_devices(tree):
+    """Names of devices that a module uses: as a text, an attribute or an imported module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from {node.value.partition(":")[0]} & {*DEVICES}
+        elif isinstance(node, ast.Attribute):
+            yield from {node.attr} & {*DEVICES}
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names]
+            module = getattr(node, "module", None) or ""
+            yield from {part for name in (module, *names) for part in name.split(".")} & {*DEVICES}
+
+
+def test_no_workload_names_a_device():
+    workloads = {path: tree for path, tree in modules(ROOT).items() if path.startswith("models/")}
+    found = {path: set(named_devices(tree)) for path, tree in workloads.items()}
+
+    assert len(workloads) > 30
+    assert {path: names for path, names in found.items() if names} == MAY_ASK
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "x.to('cuda')",
+        "x.cuda()",
+        "x.to('cuda:0')",
+        "import torch_xla.core, torch.cuda",
+        "x.is_cuda",
+    ],
+)
+def test_a_device_that_is_named_is_found(code):
+    assert set(named_devices(ast.parse(code)))

@@ -69,7 +69,7 @@ def test_what_takes_long_is_measured_with_a_longer_budget(tmp_path):
 def test_compiled_mode_is_measured_too(quick):
     found = {name(r): r["status"] for r in quick if r["case"]["mode"] == "compiled"}
 
-    assert len(found) == 3
+    assert len(found) == 4
     assert set(found.values()) <= MEASURED
 
 
