@@ -51,6 +51,28 @@ Patterns = Annotated[
     list[str] | None,
     typer.Argument(help="Keep the cases whose name contains one of these.", show_default=False),
 ]
+PatternsOrModel = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[PATTERN... | MODULE:OBJECT | hf:NAME]",
+        help="Keep the cases whose name contains a PATTERN. Or a model of your own: an nn.Module, "
+        "a class of one, a function that returns one or a function of tensors, with --input; or "
+        "a Hugging Face configuration in a folder, a file or the local cache, with random weights.",
+        show_default=False,
+    ),
+]
+Input = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="[NAME=]SHAPE[:DTYPE][<BOUND]",
+        help="A tensor that your model takes, as 8x128 or '1x512:int64<32000'; once for each.",
+    ),
+]
+ModelPhase = Annotated[
+    str | None,
+    typer.Option("--phase", help="What is done with your model: forward (default) or training."),
+]
 
 
 class _InterruptedError(Exception):
@@ -122,7 +144,9 @@ class RunCommand(TyperCommand):
 
 @app.command(cls=RunCommand, epilog=EXIT_CODES)
 def run(
-    patterns: Patterns = None,
+    patterns: PatternsOrModel = None,
+    inputs: Input = None,
+    phase: ModelPhase = None,
     backend: Backend = None,
     preset: Preset = "quick",
     dtype: Dtype = None,
@@ -210,7 +234,7 @@ def run(
         resume=resume,
     )
     options = read_options(texts, "--", Path())
-    cases = _select(options, patterns)
+    cases = _select(options, patterns, inputs, phase)
     with _interruptible(), make_listener(sys.stderr) as listener:
         result = measure(cases, options, listener)
     print_run(result.records, result.path)
@@ -222,7 +246,9 @@ def run(
 
 @app.command("compile")
 def compile_cases(
-    patterns: Patterns = None,
+    patterns: PatternsOrModel = None,
+    inputs: Input = None,
+    phase: ModelPhase = None,
     backend: Backend = None,
     preset: Preset = "quick",
     dtype: Dtype = None,
@@ -251,7 +277,7 @@ def compile_cases(
         load=load or (),
     )
     options = read_options(texts, "--", Path())
-    cases = _select(options, patterns)
+    cases = _select(options, patterns, inputs, phase)
     advice = "what was compiled so far stays in the stack's caches"
     with _interruptible(advice), make_listener(sys.stderr) as listener:
         done = precompile(cases, options, listener)
@@ -262,12 +288,33 @@ def compile_cases(
         raise typer.Exit(Exit.FAILED)
 
 
-def _select(options: RunOptions, patterns: list[str] | None) -> list[Case]:
-    """The cases of the options whose name contains a pattern; leaves where there is none."""
+def _select(
+    options: RunOptions,
+    patterns: list[str] | None,
+    inputs: list[str] | None = None,
+    phase: str | None = None,
+) -> list[Case]:
+    """The cases of the options whose name contains a pattern, or those of the one model that is
+    named; leaves where there is none."""
+    from .own_model import OwnModel, is_target, select_own
     from .selection import select
 
-    cases = select(options)
-    if patterns:
+    targets = [pattern for pattern in patterns or () if is_target(pattern)]
+    if targets and len(patterns or ()) > 1:
+        raise UsageError(
+            f"{len(patterns or ())} words given, and '{targets[0]}' names a model: name one model "
+            "a run, and nothing else"
+        )
+    if not targets and (inputs or phase is not None):
+        raise UsageError(
+            "--input and --phase describe a model of your own: name it too, as in trnbench run "
+            "mypackage.module:make_model --input 8x128"
+        )
+    if targets:
+        cases = select_own(options, OwnModel(targets[0], inputs or (), phase or "forward"))
+    else:
+        cases = select(options)
+    if patterns and not targets:
         cases = [case for case in cases if any(p in case.node_name for p in patterns)]
     if not cases:
         print("trnbench: no case selected; see what there is with: trnbench list", file=sys.stderr)

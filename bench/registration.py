@@ -97,9 +97,8 @@ def load_registered(load: Sequence[str] = ()) -> None:
             f"the workloads of '{origin}' (entry point '{point.value}' of {ENTRY_POINT_GROUP})",
             f"mend or uninstall '{origin}'",
         )
-    here = str(Path.cwd())
-    if load and here not in sys.path and "" not in sys.path:
-        sys.path.append(here)
+    if load:
+        find_from_here()
     for module in load:
         _load(
             functools.partial(import_module, module),
@@ -108,9 +107,16 @@ def load_registered(load: Sequence[str] = ()) -> None:
         )
 
 
+def find_from_here() -> None:
+    """Let modules be found in the working folder, after all others."""
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+
+
 def registering_modules() -> tuple[str, ...]:
     """The modules that registered workloads so far, as far as a worker can import them."""
-    return tuple(dict.fromkeys(m for m in _modules.values() if _is_importable(m)))
+    return tuple(dict.fromkeys(m for m in _modules.values() if is_importable(m)))
 
 
 def require_importable(workloads: Iterable[str]) -> None:
@@ -118,7 +124,7 @@ def require_importable(workloads: Iterable[str]) -> None:
     could import, such as a test file."""
     for workload in workloads:
         module = _modules.get(workload)
-        if module is not None and not _is_importable(module):
+        if module is not None and not is_importable(module):
             raise UsageError(
                 f"workload '{workload}' is registered by '{module}', which a worker process "
                 "couldn't import; move it to a module that can be imported from the working "
@@ -126,7 +132,7 @@ def require_importable(workloads: Iterable[str]) -> None:
             )
 
 
-def _is_importable(module: str) -> bool:
+def is_importable(module: str) -> bool:
     """Whether the finders of this process, whose path its workers get, find the module's top."""
     top = module.partition(".")[0]
     return any(finder.find_spec(top, None) for finder in sys.meta_path)
