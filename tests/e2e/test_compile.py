@@ -27,6 +27,7 @@ def cache(tmp_path):
     return {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "inductor")}
 
 
+@pytest.mark.slow
 def test_what_was_compiled_is_found_by_the_run_that_follows(tmp_path, cache):
     case = "elementwise[gelu-512x1024-fp32-compiled"
     first = trnbench(tmp_path, "compile", case, "--backend", "cpu", **cache)
@@ -47,6 +48,7 @@ def test_what_was_compiled_is_found_by_the_run_that_follows(tmp_path, cache):
     assert outcome["cache_files_before"] == outcome["cache_files_after"] == 1
 
 
+@pytest.mark.slow
 def test_a_run_with_fresh_caches_is_cold_once_and_warm_afterwards(tmp_path):
     case = "elementwise[gelu-512x1024-fp32-compiled"
     trnbench(

@@ -72,6 +72,7 @@ def run_odd(folder: Path, label: str, *, broken: str) -> subprocess.CompletedPro
     return coverage(folder, *arguments, "--backend", "cpu", "--timeout", "10", broken=broken)
 
 
+@pytest.mark.slow
 def test_two_runs_show_what_newly_works_and_what_no_longer_does(folder):
     old = run_odd(folder, "old", broken="crash,hang,raise")
     new = run_odd(folder, "new", broken="wrong,raise")

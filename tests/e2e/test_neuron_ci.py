@@ -225,6 +225,7 @@ def test_a_backend_that_can_t_run_here_measures_nothing_and_says_so(host):
     assert "neuron" in (Path(host.outputs["folder"]) / "doctor.txt").read_text()
 
 
+@pytest.mark.slow
 def test_the_stand_in_passes_where_it_is_meant_and_is_said_aloud(neuron):
     done = neuron.measure("--backend", "neuron", "--allow-simulated")
 
@@ -237,6 +238,7 @@ def test_the_stand_in_passes_where_it_is_meant_and_is_said_aloud(neuron):
     assert "SIMULATED" in neuron.summary
 
 
+@pytest.mark.slow
 def test_the_stand_in_fails_where_a_real_device_is_meant(neuron):
     done = neuron.measure("--backend", "neuron")
 
@@ -244,6 +246,7 @@ def test_the_stand_in_fails_where_a_real_device_is_meant(neuron):
     assert "a stand-in for hardware answered in 3 of 3 cases" in neuron.summary
 
 
+@pytest.mark.slow
 def test_an_operator_that_falls_back_to_the_host_fails(neuron):
     done = neuron.measure(
         "--backend",

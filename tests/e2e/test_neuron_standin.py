@@ -65,6 +65,7 @@ def only(records):
 # --------------------------------------------------------------------- the contract
 
 
+@pytest.mark.slow
 def test_the_contract_of_every_backend_holds_and_nothing_of_it_is_skipped(machine, tmp_path):
     report = tmp_path / "contract.xml"
     done = subprocess.run(
@@ -156,6 +157,7 @@ def test_operators_are_measured_eager_and_compiled_and_marked_as_simulated(machi
     assert "SIMULATED" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_fresh_cache_is_cold_once_and_a_hit_is_proven_afterwards(machine, tmp_path):
     case = f"{GELU}-compiled"
     _, kept = trnbench(tmp_path, machine, case)
@@ -171,6 +173,7 @@ def test_a_fresh_cache_is_cold_once_and_a_hit_is_proven_afterwards(machine, tmp_
     assert warm["stack_compile_ns"] < cold["stack_compile_ns"]
 
 
+@pytest.mark.slow
 def test_each_eager_operator_is_a_program_that_is_compiled_once(machine, tmp_path):
     first = only(trnbench(tmp_path, machine, f"{GELU}-eager")[1])[1]
     again = only(trnbench(tmp_path, machine, f"{GELU}-eager")[1])[1]

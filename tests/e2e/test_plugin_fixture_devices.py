@@ -53,12 +53,14 @@ def test_a_device_that_is_busy_at_first_leaves_the_whole_case_unmeasured(benchma
     assert (record.case.dtype, record.summary) == ("unknown", None)
 
 
+@pytest.mark.slow
 def test_a_device_that_is_free_a_moment_later_is_measured(benchmark_of):
     _, records = benchmark_of(ADD, backend="once-listed")
     assert records["test_add"].case.dtype == "fp32"
     assert set(records["test_add"].status_counts) <= {"OK", "NOT_STEADY"}
 
 
+@pytest.mark.slow
 def test_what_differs_from_process_to_process_has_no_record_of_its_speed(benchmark_of):
     _, records = benchmark_of(
         """
@@ -124,6 +126,7 @@ def test_a_device_that_can_t_be_claimed_is_explained_too(benchmark_of):
     assert records["test_add"].failure.kind == "E-42"
 
 
+@pytest.mark.slow
 def test_a_failing_assert_isn_t_hidden_by_how_the_call_was_measured(benchmark_of):
     """After a fallback, and after a call too long for its budget, which is no failure alone."""
     result, records = benchmark_of(
@@ -164,6 +167,7 @@ def test_a_refused_test_may_fail_as_it_likes(benchmark_of):
     assert records["test_other"].failure.kind == "selection"
 
 
+@pytest.mark.slow
 def test_fresh_caches_are_cold_once_warm_then_and_gone_after(benchmark_of, pytester):
     _, records = benchmark_of(
         """

@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 CASE = "elementwise[gelu-512x1024-fp32-compiled"
 RUN = ("run", CASE, "--backend", "cpu", "--cache", "fresh", "--processes", "3", "--budget", "0.05")
 

@@ -78,6 +78,7 @@ def test_every_fault_is_a_typed_record_and_the_others_go_on(folder):
     assert found["spoil"]["summary"] is None
 
 
+@pytest.mark.slow
 def test_a_fault_in_the_reference_is_typed_and_takes_nothing_else_with_it(folder):
     run(folder, "run", "good[", "early[", "--load", "faulty_workloads", "--processes", "1", *LIMITS)
 

@@ -148,6 +148,7 @@ def test_what_hangs_after_the_warm_up_has_the_case_s_own_limit(folder):
     assert "limit 6 s" in record["failure"]["message"]
 
 
+@pytest.mark.slow
 def test_simulated_and_measured_runs_are_not_compared(folder):
     run(folder, "stand-in", options=(*LIMITS, "--label", "pretended"))
     again = [sys.executable, "-m", "trnbench", "run", "square[", "--load", "odd_backends"]

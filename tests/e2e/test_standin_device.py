@@ -122,6 +122,7 @@ def test_computes_as_the_cpu_does(name, operators):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.slow
 def test_runs_the_workloads_of_the_quick_preset(name, families):
     assert families[name] == ""
 
