@@ -54,6 +54,10 @@ class Finder:
         found["fallbacks"] = list(backend.fallbacks())
         return output
 
+    def compiled_nothing(self) -> bool:
+        """Whether nothing was compiled for the first call, in no process and no cache."""
+        return self.found.get("cache_state") == "memory"
+
     def call_again(self, call: Call) -> None:
         """One more call, for what compiling cost in the first."""
         begin = time.perf_counter_ns()

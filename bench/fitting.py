@@ -26,9 +26,10 @@ def refuse_on_device(
     footprint = _footprint(family, key)
     if footprint is None:
         return None
-    building = 2 * footprint.weights + footprint.inputs + footprint.cache
+    kept = _kept_weights(footprint, key)
+    building = 2 * footprint.weights + kept + footprint.inputs + footprint.cache
     if on_host:
-        return _refusal("to be built and run", max(building, footprint.peak), limit_bytes)
+        return _refusal("to be built and run", max(building, footprint.peak + kept), limit_bytes)
     if device_bytes is not None and footprint.peak > device_bytes:
         return Failure(
             message=f"needs {format_bytes(footprint.peak)} by its memory model, and the device "
@@ -45,7 +46,13 @@ def refuse_reference(family: Family, key: CaseKey, limit_bytes: int) -> Failure 
     if footprint is None:
         return None
     wider = FLOAT64_BYTES // ELEMENT_BYTES.get(key.dtype, FLOAT64_BYTES)
-    return _refusal("for its reference", footprint.weights + wider * footprint.peak, limit_bytes)
+    # Autocast keeps weights in fp32, whatever it computes in.
+    autocast = key.params.get("precision") == "autocast"
+    wider_weights = FLOAT64_BYTES // ELEMENT_BYTES["fp32"] if autocast else wider
+    # A reference updates nothing: it has no optimizer's state.
+    rest = footprint.peak - footprint.optimizer - footprint.weights
+    needed = (1 + wider_weights) * footprint.weights + _kept_weights(footprint, key) + wider * rest
+    return _refusal("for its reference", needed, limit_bytes)
 
 
 def checked_key(family: Family, key: CaseKey) -> CaseKey:
@@ -61,6 +68,11 @@ def describe_smaller(key: CaseKey, checked: CaseKey) -> str:
     return ", ".join(
         f"{name}={value}" for name, value in checked.params.items() if key.params.get(name) != value
     )
+
+
+def _kept_weights(footprint: Footprint, key: CaseKey) -> int:
+    """A program that trains keeps the weights that it began with, to see them move."""
+    return footprint.weights if key.phase == "training" else 0
 
 
 def _footprint(family: Family, key: CaseKey) -> Footprint | None:

@@ -67,12 +67,12 @@ def keep_counted_cost(program: Program, family: Family, path: Path) -> None:
 
     try:
         cost = count_cost(program, "items" if family.name in OPEN_NAMES else None)
+        if cost is not None:
+            partial = path.with_suffix(".partial")
+            partial.write_text(json.dumps(asdict(cost)), encoding="utf-8")
+            partial.rename(path.with_suffix(COST_SUFFIX))
     except Exception:  # noqa: BLE001 - then the case has no cost, as before it was counted
         return
-    if cost is not None:
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(cost)), encoding="utf-8")
-        partial.rename(path.with_suffix(COST_SUFFIX))
 
 
 def counted_cost(references: Path, key: CaseKey) -> Cost | None:

@@ -200,6 +200,7 @@ class Worker:
     ) -> tuple[Program, Callable[[], Any], Any]:
         """The placed program, its call and the output of the first one. Code of a user's that
         isn't one graph is made anew, and compiled as several."""
+        program = call = refusal = None
         try:
             program = self._placed(family, key)
             announce("first call")
@@ -209,11 +210,22 @@ class Worker:
         except EndedError as ended:
             if key.workload in BUILTIN_NAMES or not is_graph_break(ended.__cause__):
                 raise
+            refusal = str(ended.__cause__).strip().partition("\n")[0]
         del program, call
         program = self._placed(family, key, fullgraph=False)
         call = program.bound_call()
         with self._typed(_failing(key), "first call"):
-            return program, call, finder.call_first(call)
+            output = finder.call_first(call)
+        if finder.compiled_nothing():
+            # Dynamo skips a whole function for what it can't follow, and says nothing.
+            failure = Failure(
+                message=f"torch.compile compiled nothing of it, and ran it as it is: {refusal}",
+                mend="mend what it refuses, or measure in mode eager",
+                kind="graph-break",
+            )
+            raise EndedError(Status.COMPILE_ERROR, failure)
+        finder.found["graph_breaks"] = max(1, finder.found["graph_breaks"])
+        return program, call, output
 
     def _require_memory(self, family: Family, key: CaseKey) -> None:
         """End a case early that can't fit by its memory model: a machine that swaps for minutes

@@ -31,8 +31,10 @@ Row = tuple[Record, Rates]
 
 
 def is_model(record: Record) -> bool:
-    """Whether a case is of a model, or of a training step: what has a memory model or a phase."""
-    return record.footprint is not None or record.case.phase != "forward"
+    """Whether a case is of a model, or of a training step: what has a memory model or a phase,
+    and what somebody brought without a cost."""
+    estimated = record.cost is not None and record.cost.estimated
+    return record.footprint is not None or record.case.phase != "forward" or estimated
 
 
 def print_models(records: Sequence[Record], console: Console) -> None:
@@ -46,24 +48,32 @@ def print_models(records: Sequence[Record], console: Console) -> None:
     if not rows:
         return
     ceiling = choose_ceiling([record for record, _ in rows])
+    columns = _columns(rows, ceiling)
+    table = fitted_table(columns, rows, console.width, _DROPPED_FIRST, ("mode",))
+    shown = {str(column.header).replace("\n", " ") for column in table.columns}
+    left_out = {column.name for column in columns} - shown
     console.print()
-    console.print(
-        fitted_table(_columns(rows, ceiling), rows, console.width, _DROPPED_FIRST, ("mode",))
-    )
+    console.print(table)
     for line in explanations(rows, ceiling):
-        say(console, line, "dim")
+        if line.partition(":")[0] not in left_out:
+            say(console, line, "dim")
 
 
 def choose_ceiling(records: Sequence[Record]) -> str | None:
-    """The ceiling that MFU is of: the first in ``MFU_CEILINGS`` that most cases know."""
+    """The ceiling that MFU is of: the one that most cases know, the first of equals."""
     known = {c: sum(_mfu(record, c) is not None for record in records) for c in MFU_CEILINGS}
-    best = max(MFU_CEILINGS, key=lambda name: known[name])
+    # "attained" is the last resort, however many cases know it.
+    candidates = [name for name in MFU_CEILINGS[:-1] if known[name]] or ["attained"]
+    best = max(candidates, key=lambda name: known[name])
     return best if known[best] else None
 
 
 def explanations(rows: Sequence[Row], ceiling: str | None) -> list[str]:
     """What MFU is divided by, what a dollar buys, and what memory is."""
-    said = {"TTFT": "time to the first token of a batch", "TPOT": "time of one more token of each"}
+    said = {
+        "TTFT": "time to the first token of a batch, calls queued back to back",
+        "TPOT": "time of one more token of each, calls queued back to back",
+    }
     used = dict.fromkeys(rates.latency for _, rates in rows)
     lines = [f"{name}: {said[name]}" for name in used if name in said]
     if any(split_shares(record) for record, _ in rows):
@@ -76,7 +86,7 @@ def explanations(rows: Sequence[Row], ceiling: str | None) -> list[str]:
         )
         lines.append(f"MFU: model FLOPs over the {ceiling} rate of {'; '.join(rates_said)}")
     if any(record.cost and record.cost.flops_recomputed for record, _ in rows):
-        lines.append("HFU: with the work that is done twice to save memory")
+        lines.append("HFU: with the work that is done twice to save memory, as it is counted")
     prices = dict.fromkeys(rates.price for _, rates in rows if rates.price is not None)
     lines += [f"per USD: {price.words} ({price.status})" for price in prices]
     if any(rates.per_chip is not None for _, rates in rows):

@@ -54,14 +54,15 @@ def load_prices(path: Path = _FILE) -> tuple[Price, ...]:
 
 
 def find_price(chip: str, instance: str | None = None) -> Price | None:
-    """The price of ``chip`` in ``instance``, or where that isn't known or has none, in the
-    instance in which the chip costs least; None where the catalog has no price of it."""
-    sold = [price for price in load_prices() if price.chip == chip]
-    own = [price for price in sold if price.instance == instance]
-    for candidates in (own, sold):
-        if candidates:
-            return min(candidates, key=lambda p: (KINDS.index(p.kind), p.usd_per_chip_hour))
-    return None
+    """The price of ``chip`` in ``instance``; where that isn't known, in the instance in which it
+    costs least of those that are bought in the most usual way. None where the catalog has no
+    price: that of another instance is another price."""
+    if instance is None:
+        sold = [price for price in load_prices() if price.chip == chip]
+    else:
+        own = [price for price in load_prices() if price.instance == instance]
+        sold = [price for price in own if price.chip in (chip, None)]
+    return min(sold, key=lambda p: (KINDS.index(p.kind), p.usd_per_chip_hour), default=None)
 
 
 def _read(entry: Mapping[str, Any], number: int, chips: Mapping[str, str], path: Path) -> Price:

@@ -160,13 +160,13 @@ def _engine_parts(cost: Cost, roof: Roof) -> tuple[list[_Part], dict[str, str]]:
 
 
 def _gate(cost: Cost, roof: Roof) -> _Part | None:
-    if not roof.gates:
+    # What was estimated is no ground for calling a time impossible.
+    if not roof.gates or cost.estimated:
         return None
     parts = _engine_parts(cost, roof)[0]
     main = roof.memory[-1]
     retained, rate = roof.retained_bytes, main.bytes_per_s
-    # Bytes that were estimated are no ground for calling a time impossible.
-    if retained is not None and rate is not None and not cost.estimated:
+    if retained is not None and rate is not None:
         # Fusion saves the bytes between operators, repetition within a call those that are
         # touched twice, and a cache what it kept of the call before.
         least = min(cost.bytes_moved, cost.bytes_useful, cost.working_set_bytes)

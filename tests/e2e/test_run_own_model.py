@@ -32,6 +32,35 @@ def broken():
     return Breaks(128, 8)
 
 
+class Choosy(nn.Module):
+    # By a value, which no graph holds: between products, or in a loop over layers.
+
+    def __init__(self, in_a_loop):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(64, 64) for _ in range(3))
+        self.in_a_loop = in_a_loop
+
+    def forward(self, x):
+        if self.in_a_loop:
+            for layer in self.layers:
+                if x.sum() < 1e9:
+                    x = layer(x)
+            return x
+        first, second, third = self.layers
+        x = first(x)
+        if x.sum() < 1e9:
+            x = second(x).relu()
+        return third(x)
+
+
+def choosy():
+    return Choosy(in_a_loop=False)
+
+
+def looping():
+    return Choosy(in_a_loop=True)
+
+
 def masked(x, mask):
     return x.masked_fill(mask, 0.0).softmax(-1)
 """
@@ -217,3 +246,27 @@ def test_a_compiled_model_is_right_too(command):
     assert ran.returncode == 0, ran.stderr
     assert record["status"] in MEASURED
     assert record["numeric"]["error"] <= record["numeric"]["bound"]
+
+
+@pytest.mark.slow
+def test_a_model_of_several_graphs_is_measured_and_says_so(command):
+    ran, records = command("mine:choosy", "--input", "8x64", "--mode", "compiled")
+    record = records["fp32"]
+
+    assert ran.returncode == 0, ran.stderr
+    assert record["status"] in MEASURED
+    assert record["processes"][0]["graphs_compiled"] >= 2
+    assert record["processes"][0]["graph_breaks"] >= 1
+    assert "GRAPH_BREAKS" in record["flags"]
+
+
+@pytest.mark.slow
+def test_a_model_of_which_nothing_is_compiled_is_no_compiled_result(command):
+    ran, records = command("mine:looping", "--input", "8x64", "--mode", "compiled")
+    record = records["fp32"]
+
+    assert ran.returncode == 1
+    assert record["status"] == "COMPILE_ERROR"
+    assert "compiled nothing of it" in record["failure"]["message"]
+    assert "mode eager" in record["failure"]["mend"]
+    assert record["processes"][0]["sustained"] is None

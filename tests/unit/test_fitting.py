@@ -110,3 +110,28 @@ def test_others_stand_for_themselves():
     assert (
         checked_key(family(checked={"layers": 1}), key(configuration="own")).params["layers"] == 3
     )
+
+
+def training_footprint(params, dtype):
+    del params, dtype
+    sizes = {"weights": 2 * GB, "gradients": 2 * GB, "optimizer": 12 * GB}
+    return Footprint(**sizes, inputs=GB, activations=3 * GB, peak=20 * GB)
+
+
+@pytest.mark.parametrize(("precision", "needed_gb"), [("master", 36), ("autocast", 32)])
+def test_a_reference_of_a_training_step_has_no_optimizer(precision, needed_gb):
+    """Weights as made, as kept and in float64; gradients, inputs and activations in float64."""
+    step = key(phase="training", params={"precision": precision})
+    trained = family(footprint=training_footprint)
+
+    assert refuse_reference(trained, step, needed_gb * GB) is None
+    refused = refuse_reference(trained, step, needed_gb * GB - 1)
+    assert f"needs {needed_gb:.1f} GB" in refused.message
+
+
+def test_a_program_that_trains_keeps_what_it_began_with():
+    trained, limits = family(footprint=training_footprint), {"device_bytes": None, "on_host": True}
+
+    assert refuse_on_device(trained, key(), limit_bytes=20 * GB, **limits) is None
+    step = key(phase="training")
+    assert "22.0 GB" in refuse_on_device(trained, step, limit_bytes=21 * GB, **limits).message

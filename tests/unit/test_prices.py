@@ -31,7 +31,9 @@ def test_the_instance_in_use_has_its_own_price():
     assert elsewhere.usd_per_chip_hour == pytest.approx(1.3438)
     # Whoever rents on demand can't have a block's price.
     assert elsewhere.kind == "on_demand"
-    assert find_price("trainium1", "no.such") == elsewhere
+    # The price of another instance is another price.
+    assert find_price("trainium1", "no.such") is None
+    assert find_price("h100-sxm", "p5.4xlarge").instance == "p5.4xlarge"
 
 
 def test_what_nobody_sells_has_no_price():

@@ -119,6 +119,14 @@ def test_mfu_is_against_the_datasheet_where_it_is_known(record):
     assert "MFU" not in printed([unknown])
 
 
+def test_mfu_is_against_the_attained_only_where_nothing_else_is_known(record):
+    both = record(roofs=[roof("derived", mfu=0.4), roof("attained", mfu=0.8)])
+    alone = record(roofs=[roof("attained", mfu=0.9)])
+
+    assert "over the derived rate" in printed([both, alone, alone])
+    assert "over the attained rate" in printed([alone])
+
+
 def test_hfu_stands_where_work_is_done_twice(make, record):
     twice = record(
         "training", cost=make.cost(items=5, flops_recomputed=7), roofs=[roof(mfu=0.3, hfu=0.4)]
@@ -156,6 +164,11 @@ def test_the_host_of_a_cpu_says_nothing_of_a_models_memory(make, record):
 
     assert "2.00 GB" not in printed([on_cpu])
     assert "2.00 GB" in printed([on_gpu])
+
+
+def test_a_column_that_was_dropped_is_not_explained(record):
+    assert "memory: of tensors" in printed([record()])
+    assert "memory" not in printed([record()], width=60)
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 140])
