@@ -220,6 +220,7 @@ def test_what_goes_wrong_on_the_device_is_a_typed_record(machine, tmp_path, name
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_kernel_that_never_ends_is_a_timeout_and_the_next_case_goes_on(machine, tmp_path):
     shutil.copy(Path(__file__).with_name("impatient.py"), tmp_path)
     _, records = trnbench(
@@ -243,6 +244,7 @@ def test_a_device_on_which_somebody_else_works_is_busy_and_left_alone(machine, t
     assert done.returncode == 1
 
 
+@pytest.mark.slow
 def test_other_cores_and_their_size_reach_the_device(machine, tmp_path):
     case = f"{SOFTMAX}-eager"
     _, records = trnbench(tmp_path, machine, case, "--cores", "2-3", "--lnc", "1")

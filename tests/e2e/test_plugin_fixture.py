@@ -151,6 +151,7 @@ def test_a_test_that_never_ends_is_ended(made_up):
     result.stdout.fnmatch_lines(["TIMEOUT: no end after * in phase 'first call'; limit 1 s*"])
 
 
+@pytest.mark.slow
 def test_a_real_run_stores_cases_and_tests_in_one_file(pytester):
     """Nothing is made up here: an empty folder but for one test, and one built-in case."""
     pytester.makepyfile(

@@ -42,6 +42,7 @@ def benchmark_of(pytester):
 ADD = "import torch\ndef test_add(bench): bench(torch.add, torch.ones(9), torch.ones(9))"
 
 
+@pytest.mark.slow
 def test_a_device_that_is_busy_at_first_leaves_the_whole_case_unmeasured(benchmark_of):
     """Free in the second process: but the case is registered by then, as nobody knows what."""
     result, records = benchmark_of(ADD, backend="once-busy")

@@ -111,6 +111,7 @@ def test_what_is_measured_is_kept_where_its_program_can_not_be_made_again(folder
     assert not list((folder / "results" / "runs").glob("*.cache"))
 
 
+@pytest.mark.slow
 def test_one_case_a_process_costs_a_start_each_and_says_so(folder):
     done, records = run(folder, "alone", "square[", "matmul[square-512-fp32")
 
@@ -131,6 +132,7 @@ def test_many_cases_in_a_process_pay_for_one_start(folder):
 SHORT = ("--threads", "1", "--budget", "4", "--processes", "1", "--timeout", "6")
 
 
+@pytest.mark.slow
 def test_a_compiler_may_take_longer_than_a_case(folder):
     # Seven seconds of compiling and four of warm-up are not held against the limit of six.
     options = ("--threads", "1", "--budget", "0.2", "--processes", "1", "--timeout", "6")
@@ -140,6 +142,7 @@ def test_a_compiler_may_take_longer_than_a_case(folder):
     assert record["processes"][0]["first_call_ns"] > 6e9
 
 
+@pytest.mark.slow
 def test_what_hangs_after_the_warm_up_has_the_case_s_own_limit(folder):
     _, (record,) = run(folder, "compiling", "slow[stuck", options=SHORT)
 

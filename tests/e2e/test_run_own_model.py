@@ -124,7 +124,7 @@ def test_a_model_is_measured_and_checked(forward):
     ran, records = forward
     record = records["fp32"]
 
-    assert ran.returncode == 0, ran.stderr
+    assert ran.returncode == (record["status"] != "OK"), ran.stderr
     assert record["status"] in MEASURED
     assert record["case"]["workload"] == "module"
     assert record["case"]["configuration"] == "mine:make-8x128"
@@ -155,7 +155,7 @@ def test_named_inputs_reach_a_function(command):
     )
     record = records["fp32"]
 
-    assert ran.returncode == 0, ran.stderr
+    assert ran.returncode == (record["status"] != "OK"), ran.stderr
     assert record["status"] in MEASURED
     assert record["case"]["params"]["inputs"] == "4x16 mask=4x16:bool"
     assert record["cost"]["flops"] == 0
@@ -168,7 +168,7 @@ def test_a_training_step_is_measured(command):
     record = records["fp32"]
     (outcome,) = record["processes"]
 
-    assert ran.returncode == 0, ran.stderr
+    assert ran.returncode == (record["status"] != "OK"), ran.stderr
     assert record["status"] in MEASURED
     assert record["case"]["phase"] == "training"
     assert record["case"]["configuration"] == "mine:make-8x128-training"
@@ -223,7 +223,7 @@ def test_a_configuration_is_measured_with_random_weights(command, phase):
     ran, records = command("hf:tiny", "--phase", phase, "--mode", "eager")
     record = records["fp32"]
 
-    assert ran.returncode == 0, ran.stderr
+    assert ran.returncode == (record["status"] != "OK"), ran.stderr
     assert record["status"] in MEASURED
     assert record["case"]["workload"] == "hf"
     assert record["case"]["params"]["target"] == "hf:tiny"
@@ -243,7 +243,7 @@ def test_a_compiled_model_is_right_too(command):
     ran, records = command("mine:make", "--input", "8x128", "--mode", "compiled")
     record = records["fp32"]
 
-    assert ran.returncode == 0, ran.stderr
+    assert ran.returncode == (record["status"] != "OK"), ran.stderr
     assert record["status"] in MEASURED
     assert record["numeric"]["error"] <= record["numeric"]["bound"]
 
@@ -253,7 +253,7 @@ def test_a_model_of_several_graphs_is_measured_and_says_so(command):
     ran, records = command("mine:choosy", "--input", "8x64", "--mode", "compiled")
     record = records["fp32"]
 
-    assert ran.returncode == 0, ran.stderr
+    assert ran.returncode == (record["status"] != "OK"), ran.stderr
     assert record["status"] in MEASURED
     assert record["processes"][0]["graphs_compiled"] >= 2
     assert record["processes"][0]["graph_breaks"] >= 1
