@@ -21,6 +21,8 @@ from standin_root import make_root  # noqa: E402
 
 from trnbench.backends.processor import read_cpu  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 CPU = read_cpu()["model_name"] or read_cpu()["architecture"]
 
 #: One small case, measured shortly. Whether it is steady is the machine's doing: several are
@@ -225,7 +227,6 @@ def test_a_backend_that_can_t_run_here_measures_nothing_and_says_so(host):
     assert "neuron" in (Path(host.outputs["folder"]) / "doctor.txt").read_text()
 
 
-@pytest.mark.slow
 def test_the_stand_in_passes_where_it_is_meant_and_is_said_aloud(neuron):
     done = neuron.measure("--backend", "neuron", "--allow-simulated")
 
@@ -238,7 +239,6 @@ def test_the_stand_in_passes_where_it_is_meant_and_is_said_aloud(neuron):
     assert "SIMULATED" in neuron.summary
 
 
-@pytest.mark.slow
 def test_the_stand_in_fails_where_a_real_device_is_meant(neuron):
     done = neuron.measure("--backend", "neuron")
 
@@ -246,7 +246,6 @@ def test_the_stand_in_fails_where_a_real_device_is_meant(neuron):
     assert "a stand-in for hardware answered in 3 of 3 cases" in neuron.summary
 
 
-@pytest.mark.slow
 def test_an_operator_that_falls_back_to_the_host_fails(neuron):
     done = neuron.measure(
         "--backend",

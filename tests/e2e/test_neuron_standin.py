@@ -208,6 +208,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
+@pytest.mark.slow
 def test_what_goes_wrong_on_the_device_is_a_typed_record(machine, tmp_path, name):
     mode, variables, status, words = FAILURES[name]
     done, records = trnbench(tmp_path, machine, f"{GELU}-{mode}", **variables)

@@ -103,6 +103,7 @@ def test_end(bench, end):
 
 
 @pytest.mark.parametrize("end", ["speak", "die", "print"])
+@pytest.mark.slow
 def test_a_stack_s_own_words_say_what_happened(benchmark_of, end):
     """Far down in an exception, last before death, and beside an exception."""
     _, records = benchmark_of(WORDS, "-k", end, backend="explaining")
@@ -115,6 +116,7 @@ def test_a_stack_s_own_words_say_what_happened(benchmark_of, end):
 
 
 @pytest.mark.parametrize(("end", "status"), [("speak", "RUNTIME_ERROR"), ("die", "CRASHED")])
+@pytest.mark.slow
 def test_the_same_words_say_nothing_of_another_stack(benchmark_of, end, status):
     _, records = benchmark_of(WORDS, "-k", end)
     assert records["test_end"].status == status
@@ -207,6 +209,7 @@ def test_a_backend_that_nobody_gave_is_one_message(benchmark_of):
 
 
 @pytest.mark.parametrize("own", [(), ("--rootdir=..",)], ids=["none", "own"])
+@pytest.mark.slow
 def test_a_folder_for_results_elsewhere_leaves_tests_their_names(benchmark_of, tmp_path, own):
     """It exists from the second process on, and pytest counts it among what it is to test."""
     out = tmp_path / "elsewhere"

@@ -218,7 +218,8 @@ def test_a_wrong_line_is_refused_before_anything_starts(command, words, message)
 
 
 @pytest.mark.skipif(find_spec("transformers") is None, reason="transformers isn't installed")
-@pytest.mark.parametrize("phase", ["forward", pytest.param("training", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("phase", ["forward", "training"])
+@pytest.mark.slow
 def test_a_configuration_is_measured_with_random_weights(command, phase):
     ran, records = command("hf:tiny", "--phase", phase, "--mode", "eager")
     record = records["fp32"]
