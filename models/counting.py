@@ -40,8 +40,7 @@ _PRODUCTS = re.compile(
 
 
 def count_cost(program: Program, headline: Headline | None = None) -> Cost | None:
-    """The cost of one call of ``program``, in its own dtype; None for one without tensors, and
-    for a training step that can't run on the meta device.
+    """The cost of one call of ``program``, in its own dtype; None for one without tensors.
 
     A program that trains is called twice, and the second call is counted: the first one makes
     the optimizer's state. ``headline`` is by default "flops", or "bytes" where there are none.
@@ -52,9 +51,6 @@ def count_cost(program: Program, headline: Headline | None = None) -> Cost | Non
         try:
             return _count(on_meta(program), headline, "on the meta device")
         except Exception:  # noqa: BLE001 - whatever can't run there runs on the CPU
-            if isinstance(program, TrainingProgram):
-                # Two steps with an optimizer's state are more than a figure may cost.
-                return None
             return _count(program.moved(cloned), headline, "on the CPU")
 
 
