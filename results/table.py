@@ -55,7 +55,7 @@ FLAGS = {
 
 _DROPPED_FIRST = (
     *("of datasheet", "of engine", "of derived"),
-    *("mode", "backend", "±", "bound", "throughput"),
+    *("mode", "backend", "bound", "±", "throughput"),
 )
 _FULL_FLAGS_WIDTH = 120
 _NAMED_CASES = 3

@@ -139,7 +139,7 @@ def test_narrow_tables_number_their_flags_and_explain_each(records, width):
     legend = [line for line in lines if re.match(r"\d [A-Z_]+:", line)]
 
     assert [line.split(":")[0] for line in legend] == ["1 DRIFT", "2 PROCESS_SPREAD"]
-    flagged = [line for line in lines if re.search(r"dispatch +(1 2|2)\s*$", line)]
+    flagged = [line for line in lines if re.search(r"(dispatch|%|-) +(1 2|2)\s*$", line)]
     assert len(flagged) == 2
 
 
