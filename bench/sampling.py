@@ -111,8 +111,9 @@ def sample_call(
     """Warm ``call`` up and sample it for about ``budget_s`` seconds.
 
     The two regimes are sampled in turn, in random order, so that a drift of the machine meets
-    both alike. ``parts`` make one call when they run in turn. Raises ``OverBudgetError`` and ``RecompiledError`` (in the warm-up; a counter
-    that moves later is in ``moved``); whatever the call raises goes through.
+    both alike. ``parts`` make one call when they run in turn. Raises ``OverBudgetError`` and
+    ``RecompiledError`` (in the warm-up; a counter that moves later is in ``moved``); whatever the
+    call raises goes through.
     """
     order = random.Random(seed)
     announce("warm-up")

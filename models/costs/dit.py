@@ -9,6 +9,7 @@ from ...specs.cost import Cost, Footprint
 from ..family import Configuration, Family, Params, Phase, Value
 from . import tally, training
 from .dit_sizes import MODELS, STEPS, TIME_NUMBERS, DitCall
+from .layered import layered_configuration
 from .sizes import INDEX_BYTES, ITEMS, element_bytes
 from .tally import Tally
 from .training import TrainingOptions
@@ -209,25 +210,18 @@ def configuration(
     differs in the program that numerics are checked on. ``options``: those of
     ``TrainingOptions``.
     """
-    sizes = MODELS[model]
-    kept = sizes.layers if layers is None else layers
-    params: dict[str, Value] = {
-        "model": model,
-        "phase": phase,
-        "layers": kept,
-        "model_layers": sizes.layers,
-        "batch": batch,
-        **options,
-    }
-    cut = "" if kept == sizes.layers else f"-{kept}of{sizes.layers}"
-    return Configuration(
-        f"{model}{cut}-{phase}-{batch}{suffix}",
-        params,
-        dtypes,
-        quick,
-        standard,
-        phase=phase,
-        checked=None if checked is None else {**params, **checked},
+    return layered_configuration(
+        model,
+        MODELS[model].layers,
+        phase,
+        str(batch),
+        {"batch": batch, **options},
+        layers=layers,
+        checked=checked,
+        dtypes=dtypes,
+        quick=quick,
+        standard=standard,
+        suffix=suffix,
     )
 
 

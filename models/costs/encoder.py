@@ -12,6 +12,7 @@ from ...specs.cost import Cost, Footprint
 from ..family import Configuration, Family, Params, Phase, Value
 from . import tally, training
 from .encoder_sizes import MODELS, PHASES, EncoderCall, EncoderSizes
+from .layered import layered_configuration
 from .sizes import INDEX_BYTES, ITEMS, element_bytes
 from .tally import Tally
 from .training import TrainingOptions
@@ -192,26 +193,18 @@ def configuration(
     numerics are checked on so many. ``options``: ``useful``, ``masked`` (training), or those of
     ``TrainingOptions``.
     """
-    sizes = MODELS[model]
-    kept = sizes.layers if layers is None else layers
-    params: dict[str, Value] = {
-        "model": model,
-        "phase": phase,
-        "layers": kept,
-        "model_layers": sizes.layers,
-        "batch": batch,
-        "sequence": sequence,
-        **options,
-    }
-    cut = "" if kept == sizes.layers else f"-{kept}of{sizes.layers}"
-    return Configuration(
-        f"{model}{cut}-{phase}-{batch}x{sequence}{suffix}",
-        params,
-        dtypes,
-        quick,
-        standard,
-        phase=phase,
-        checked=None if checked_layers is None else {**params, "layers": checked_layers},
+    return layered_configuration(
+        model,
+        MODELS[model].layers,
+        phase,
+        f"{batch}x{sequence}",
+        {"batch": batch, "sequence": sequence, **options},
+        layers=layers,
+        checked=None if checked_layers is None else {"layers": checked_layers},
+        dtypes=dtypes,
+        quick=quick,
+        standard=standard,
+        suffix=suffix,
     )
 
 

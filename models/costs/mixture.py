@@ -12,6 +12,7 @@ from ...specs.cost import Cost, Footprint
 from ..family import Configuration, Family, Params, Phase, Value
 from . import tally, training
 from .decoder import PLAIN_RATE
+from .layered import layered_configuration
 from .mixture_memory import inference_footprint, training_footprint
 from .mixture_sizes import DISPATCHES, MODELS, MixtureCall, MixtureSizes, dispatch_of
 from .sizes import INDEX_BYTES, ITEMS, element_bytes
@@ -205,33 +206,21 @@ def configuration(
     and ``checked_tokens``: numerics are checked on so many. ``options``: ``prompt`` (prefill), or
     those of ``TrainingOptions``.
     """
-    sizes = MODELS[model]
-    kept = sizes.layers if layers is None else layers
     length = "context" if phase == "decode" else "sequence"
-    params: dict[str, Value] = {
-        "model": model,
-        "dispatch": dispatch,
-        "phase": phase,
-        "layers": kept,
-        "model_layers": sizes.layers,
-        "batch": batch,
-        length: tokens,
-        **options,
-    }
-    smaller: dict[str, Value] = {}
-    if checked_layers is not None:
-        smaller["layers"] = checked_layers
-    if checked_tokens is not None:
-        smaller[length] = checked_tokens
-    cut = "" if kept == sizes.layers else f"-{kept}of{sizes.layers}"
-    return Configuration(
-        f"{model}{cut}-{dispatch}-{phase}-{batch}x{tokens}{suffix}",
-        params,
-        dtypes,
-        quick,
-        standard,
-        phase=phase,
-        checked={**params, **smaller} if smaller else None,
+    smaller = {"layers": checked_layers, length: checked_tokens}
+    return layered_configuration(
+        model,
+        MODELS[model].layers,
+        phase,
+        f"{batch}x{tokens}",
+        {"dispatch": dispatch, "batch": batch, length: tokens, **options},
+        kind=f"-{dispatch}",
+        layers=layers,
+        checked={name: value for name, value in smaller.items() if value is not None},
+        dtypes=dtypes,
+        quick=quick,
+        standard=standard,
+        suffix=suffix,
     )
 
 

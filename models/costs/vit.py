@@ -9,6 +9,7 @@ from __future__ import annotations
 from ...specs.cost import Cost, Footprint
 from ..family import Configuration, Family, Params, Phase, Value
 from . import tally, training
+from .layered import layered_configuration
 from .sizes import INDEX_BYTES, ITEMS, element_bytes
 from .tally import Tally
 from .training import TrainingOptions
@@ -174,25 +175,18 @@ def configuration(
     ``layers``: of so many of the model's layers; the cost is of those alone. ``checked_layers``:
     numerics are checked on so many. ``options``: those of ``TrainingOptions``.
     """
-    sizes = MODELS[model]
-    kept = sizes.layers if layers is None else layers
-    params: dict[str, Value] = {
-        "model": model,
-        "phase": phase,
-        "layers": kept,
-        "model_layers": sizes.layers,
-        "batch": batch,
-        **options,
-    }
-    cut = "" if kept == sizes.layers else f"-{kept}of{sizes.layers}"
-    return Configuration(
-        f"{model}{cut}-{phase}-{batch}{suffix}",
-        params,
-        dtypes,
-        quick,
-        standard,
-        phase=phase,
-        checked=None if checked_layers is None else {**params, "layers": checked_layers},
+    return layered_configuration(
+        model,
+        MODELS[model].layers,
+        phase,
+        str(batch),
+        {"batch": batch, **options},
+        layers=layers,
+        checked=None if checked_layers is None else {"layers": checked_layers},
+        dtypes=dtypes,
+        quick=quick,
+        standard=standard,
+        suffix=suffix,
     )
 
 
