@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
 
-from .lines import StoreError, parse_line
-from .store import JOURNAL_SUFFIX, RECORDS_SUFFIX, RunFile, StoredRun, read_journal, read_records
+from .lines import StoreError, read_lines
+from .printable import printable
+from .store import (
+    JOURNAL_SUFFIX,
+    RECORDS_SUFFIX,
+    RUN_ID,
+    RunFile,
+    StoredRun,
+    read_journal,
+    read_records,
+)
 
 DEFAULT_FOLDER = Path("results") / "runs"
+
+#: Nobody types a longer one, and comparing it with what was typed would take long.
+_LONGEST_LABEL = 1000
 
 
 def read_run(name: str | Path = "", folder: Path = DEFAULT_FOLDER) -> StoredRun:
@@ -37,8 +50,16 @@ def read_run(name: str | Path = "", folder: Path = DEFAULT_FOLDER) -> StoredRun:
 
 
 def stored_runs(folder: Path) -> list[Path]:
-    """The files of records in a folder, oldest first."""
-    return sorted(folder.glob(f"*{RECORDS_SUFFIX}"))
+    """The files of records in a folder, oldest first.
+
+    Files that no run of ours is called, such as merged ones, come before all runs: nothing in
+    their names says when they were measured.
+    """
+    try:
+        found = [path for path in folder.glob(f"*{RECORDS_SUFFIX}") if path.is_file()]
+    except OSError as error:
+        raise StoreError(printable(f"can't read {folder}: {error.strerror}")) from error
+    return sorted(found, key=lambda path: (RUN_ID.fullmatch(path.stem) is not None, path))
 
 
 def find_records(name: str | Path, folder: Path = DEFAULT_FOLDER) -> Path:
@@ -47,31 +68,61 @@ def find_records(name: str | Path, folder: Path = DEFAULT_FOLDER) -> Path:
     path = Path(name) if name else folder
     if path.suffix == JOURNAL_SUFFIX:
         path = path.with_suffix(RECORDS_SUFFIX)
-    if path.is_file():
+    if _is(Path.is_file, path):
         return path
-    if path.is_dir():
+    if _is(Path.is_dir, path):
         runs = stored_runs(path)
         if not runs:
-            raise StoreError(f"no runs in {path}; make one with: pytest --benchmark")
+            raise StoreError(printable(f"no runs in {path}; make one with: pytest --benchmark"))
         return runs[-1]
+    if _is(Path.exists, path):
+        raise StoreError(printable(f"{path} is neither a file nor a folder; wanted one of them"))
     runs = stored_runs(folder)
     matches = [run for run in runs if run.stem.startswith(name)]
     exact = [run for run in matches if run.stem == name]
     if exact or len(matches) == 1:
         return (exact or matches)[0]
     if matches:
-        raise StoreError(f"'{name}' begins several runs: {', '.join(run.stem for run in matches)}")
+        raise StoreError(
+            printable(f"'{name}' begins several runs: {', '.join(run.stem for run in matches)}")
+        )
     labels = {label: run for run in runs if (label := _label(run))}
     if name in labels:
         return labels[name]
-    raise StoreError(_unknown(name, folder, [run.stem for run in runs], list(labels)))
+    raise StoreError(printable(_unknown(name, folder, [run.stem for run in runs], list(labels))))
+
+
+def find_all_records(name: str | Path, folder: Path = DEFAULT_FOLDER) -> list[Path]:
+    """All files of records that ``name`` means, oldest first: those of a folder, all runs in
+    ``folder`` that have a label, or one file. Raises as :func:`read_run` does."""
+    path = Path(name) if str(name) else folder
+    if _is(Path.is_dir, path):
+        find_records(path, folder)
+        return stored_runs(path)
+    if not _is(Path.exists, path):
+        labelled = [run for run in stored_runs(folder) if _label(run) == str(name)]
+        if labelled:
+            return labelled
+    return [find_records(name, folder)]
+
+
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
+    """Whether a path is of this kind; a name that no system takes is of none."""
+    try:
+        return kind(path)
+    except OSError:
+        return False
 
 
 def _label(path: Path) -> str:
-    """The label of a run, from its first record; "" where it has none."""
-    with path.open("rb") as stream:
-        row = parse_line(stream.readline())
-    return str(row.get("label", "")) if row is not None else ""
+    """The label of a run, from its first record; "" where it has none, or can't be read: looking
+    for one run mustn't fail at another."""
+    try:
+        _, row = next(read_lines(path, []), (0, {}))
+    except StoreError:
+        return ""
+    label = row.get("label", "")
+    return label if isinstance(label, str) and len(label) <= _LONGEST_LABEL else ""
 
 
 def _unknown(name: str, folder: Path, runs: list[str], labels: list[str]) -> str:

@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .printable import printable
+
 Row = TypeVar("Row")
 
 #: A longer word is broken where a table must become narrow.
@@ -67,8 +69,9 @@ class Legend:
 
 
 def say(console: Console, line: str, style: str = "") -> None:
-    """Print a line as it is: the brackets of a case's name are no markup to rich."""
-    console.print(Text(line, style=style))
+    """Print a line as it is: the brackets of a case's name are no markup to rich, and nothing in
+    it is obeyed by the terminal."""
+    console.print(Text(printable(line), style=style))
 
 
 def empty_table(padding: int = 1) -> Table:
@@ -89,7 +92,8 @@ def fitted_table(
     one after another. Those that are ``said_in_name`` too go into the first column's text, so
     that two rows don't read alike.
     """
-    layout = _fit(list(columns), rows, width, dropped_first, said_in_name)
+    shown = [replace(column, cell=partial(_show, column.cell)) for column in columns]
+    layout = _fit(shown, rows, width, dropped_first, said_in_name)
     table = empty_table(layout.gap - 1)
     for column in layout.columns:
         table.add_column(
@@ -105,6 +109,10 @@ def fitted_table(
     for row in rows:
         table.add_row(*(Text(column.cell(row)) for column in layout.columns))
     return table
+
+
+def _show(cell: Callable[[Row], str], row: Row) -> str:
+    return printable(cell(row))
 
 
 def _fit(

@@ -2,242 +2,321 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .archive import DEFAULT_FOLDER, find_records
-from .lines import RecordError, read_lines
+from .frame_columns import (
+    CATEGORIES,
+    CEILINGS,
+    DEVICE_COLUMNS,
+    ENVIRONMENT_COLUMNS,
+    FLOATS,
+    INTEGERS,
+    TEXTS,
+    TIME,
+    case_columns,
+)
+from .frame_types import Assembly
+from .lines import RecordError, is_plain, parse_object, raw_lines
+from .parquet import PARQUET_SUFFIX, read_parquet
 from .rates import by_silicon
+from .record import SCHEMA_VERSION, Record, Status
+from .upgrades import upgraded
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CEILINGS = ("datasheet", "engine", "derived", "attained")
+    from .row import RecordRow
 
-_CATEGORIES = (
-    "workload",
-    "configuration",
-    "dtype",
-    "mode",
-    "backend",
-    "phase",
-    "status",
-    "throughput_unit",
-    "bound",
-    "label",
-    "run",
-    "origin",
-    "device",
-    "chip",
-    "cpu",
-    "machine",
-)
-_INTEGERS = (
-    "devices",
-    "processes",
-    "flops",
-    "flops_counted",
-    "bytes_moved",
-    "bytes_useful",
-    "working_set_bytes",
-    "flops_recomputed",
-    "items",
-    "items_padded",
-    "footprint_bytes",
-    "peak_memory_bytes",
-    "threads",
-    "cores_used",
-)
-_FLOATS = (
-    "isolated_s",
-    "isolated_low_s",
-    "isolated_high_s",
-    "sustained_s",
-    "sustained_low_s",
-    "sustained_high_s",
-    "fixed_cost_s",
-    "slope_s",
-    "min_s",
-    "p20_s",
-    "p95_s",
-    "p99_s",
-    "throughput",
-    "items_per_s",
-    "items_per_chip_s",
-    "items_per_usd",
-    *(f"floor_{ceiling}_s" for ceiling in CEILINGS),
-    *(f"fraction_{ceiling}" for ceiling in CEILINGS),
-    *(f"mfu_{ceiling}" for ceiling in CEILINGS),
-    *(f"hfu_{ceiling}" for ceiling in CEILINGS),
-    "numeric_error",
-    "numeric_bound",
-    "compile_s",
-    "share",
-    "clock_hz",
-)
-_TEXTS = ("flags", "failure", "executed_dtype", "source")
+__all__ = ["CEILINGS", "frame_of", "load", "load_files"]
+
+#: Lines decoded at a time: what is alive of them is a few megabytes, and not the file.
+_CHUNK_LINES = 8192
+_CHUNK_BYTES = 32 * 2**20
+#: From here on a process of its own costs less than it saves.
+_LARGE_BYTES = 64 * 2**20
 
 
 def load(path: str | Path = "", folder: Path = DEFAULT_FOLDER) -> pd.DataFrame:
     """One row a case of a stored run.
 
-    ``path`` is a file, a folder (its newest run), a run id or a label, as in ``trnbench show``.
+    ``path`` is a file, a folder (its newest run), a run id or a label, as in ``trnbench show``;
+    or a Parquet file that ``trnbench export`` wrote.
 
     Columns, all there even where a run has nothing for them: the case (workload,
-    configuration, dtype, mode, backend, devices, phase, ``param.*``), status (category), times
-    per call with their 95 % intervals in seconds, throughput in SI with its unit, floor and
-    fraction of each ceiling, bound, cost, numeric error, compile_s, flags (a text, separated by
-    blanks), label, run, origin, time (UTC), device, chip, share, threads, ``version.*``.
-    ``items_per_s`` is of one device; per chip and per US dollar as in ``rates``.
-    Counts are ``Int64``, so that an unknown one is ``<NA>`` and not a float. Raw samples stay in
-    the file. ``frame.attrs["notices"]`` says what was left out.
+    configuration, dtype, mode, backend, devices, phase, ``params`` as JSON with sorted names,
+    ``param.*``), status (category), times per call with their 95 % intervals in seconds,
+    throughput in SI with its unit, floor and fraction of each ceiling, bound, cost, numeric error,
+    compile_s, flags (a text, separated by blanks), label, run, origin, time (UTC), device, chip,
+    share, threads, ``version.*``, ``variable.*``. ``items_per_s`` is of one device; per chip and
+    per US dollar as in ``rates``. Counts are ``Int64``, so that an unknown one is ``<NA>`` and not
+    a float. Raw samples stay in the file. ``frame.attrs["notices"]`` says what was left out.
 
     Raises ``StoreError`` for an unknown run and ``RecordError`` for a broken line.
     """
+    return load_files([find_records(path, folder)])
+
+
+def load_apart(sides: Sequence[Sequence[Path]]) -> list[pd.DataFrame]:
+    """A frame for each list of files. Large ones are read side by side, in processes of their
+    own where there is a processor for each."""
+    sizes = [sum(path.stat().st_size for path in paths) for paths in sides]
+    if sum(size > _LARGE_BYTES for size in sizes) < 2 or (os.cpu_count() or 1) < 2:
+        return [load_files(paths) for paths in sides]
+    with ProcessPoolExecutor(min(len(sides), os.cpu_count() or 1)) as pool:
+        return list(pool.map(load_files, sides))
+
+
+def load_files(paths: Iterable[Path]) -> pd.DataFrame:
+    """The rows of several files, one file after another, with the columns of :func:`load`."""
+    assembly = Assembly()
+    notices: list[str] = []
+    tables = []
+    for path in paths:
+        if path.suffix == PARQUET_SUFFIX:
+            tables.append(read_parquet(path))
+        else:
+            _read(path, assembly, notices)
+    if assembly.rows or not tables:
+        tables.append(_finish(assembly))
+    frame = tables[0] if len(tables) == 1 else join(tables)
+    frame.attrs["notices"] = tuple(notices)
+    return frame
+
+
+def frame_of(records: Sequence[Record]) -> pd.DataFrame:
+    """The columns of records that aren't in a file, or are there as others wrote them."""
+    lines = ((n, record.model_dump_json().encode()) for n, record in enumerate(records, start=1))
+    assembly = Assembly()
+    _decode(Path("records"), lines, assembly)
+    return _finish(assembly)
+
+
+def _read(path: Path, assembly: Assembly, notices: list[str]) -> None:
+    _decode(path, raw_lines(path, notices), assembly)
+
+
+def _decode(path: Path, lines: Iterator[tuple[int, bytes]], assembly: Assembly) -> None:
+    for chunk in _chunks(lines):
+        rows = [_decode_line(path, number, line) for number, line in chunk]
+        _add(path, [number for number, _ in chunk], rows, assembly)
+
+
+def _decode_line(path: Path, number: int, line: bytes) -> RecordRow:
+    from msgspec import DecodeError
+    from msgspec.json import encode
+
+    from .row import record_decoder
+
+    try:
+        if is_plain(line):
+            row = record_decoder.decode(line)
+            if row.schema_version == SCHEMA_VERSION:
+                return row
+        # The long way round: texts are made printable, and older schemas the present one.
+        return record_decoder.decode(encode(upgraded(parse_object(line), path, number)))
+    except (DecodeError, RecursionError, ValueError) as error:
+        raise _broken(path, number, error) from error
+
+
+def _chunks(lines: Iterator[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
+    chunk: list[tuple[int, bytes]] = []
+    size = 0
+    for number, line in lines:
+        chunk.append((number, line))
+        size += len(line)
+        if len(chunk) >= _CHUNK_LINES or size >= _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _add(path: Path, numbers: Sequence[int], rows: Sequence[RecordRow], assembly: Assembly) -> None:
+    """Columns of one chunk, by column; params, device and environment once for each that
+    differs, since a run has few different ones."""
+    from .row import device_decoder, environment_decoder, params_decoder
+
+    def decoded(decode: Callable[[Any], Any]) -> Callable[[int, Any], Any]:
+        def at(place: int, text: Any) -> Any:
+            from msgspec import DecodeError
+
+            try:
+                return decode(text)
+            except (DecodeError, RecursionError) as error:
+                raise _broken(path, numbers[place], error) from error
+
+        return at
+
+    assembly.add_columns(case_columns(rows))
+    assembly.add_shared("params", [r.case.params for r in rows], decoded(params_decoder.decode))
+    assembly.add_shared("device", [r.device for r in rows], decoded(device_decoder.decode))
+    assembly.add_shared(
+        "environment", [r.environment for r in rows], decoded(environment_decoder.decode)
+    )
+
+
+def _broken(path: Path, number: int, error: Exception) -> RecordError:
+    return RecordError(
+        f"{path}: line {number}: no record: {error}; see what is wrong with it with: "
+        f"trnbench validate {path}"
+    )
+
+
+def _finish(assembly: Assembly) -> pd.DataFrame:
+    import pandas as pd
+    from msgspec.json import encode
+
+    columns: dict[str, Any] = {}
+    params, params_codes = assembly.shared("params")
+    texts = [encode(dict(sorted(one.items()))).decode() for one in params]
+    columns["params"] = pd.Series(assembly.spread(texts, params_codes), dtype="str")
+    names = sorted({name for one in params for name in one})
+    extra = [f"param.{name}" for name in names]
+    for name in names:
+        values = [one.get(name) for one in params]
+        series = pd.Series(values, dtype=_parameter_dtype(values))
+        columns[f"param.{name}"] = series.take(params_codes).reset_index(drop=True)
+    extra += _add_devices(assembly, columns)
+    extra += _add_environments(assembly, columns)
+    for name in (*CATEGORIES, *INTEGERS, *FLOATS, *TEXTS):
+        if name not in columns and name not in _DERIVED:
+            columns[name] = assembly.column(name)
+    columns[TIME] = _times(assembly)
+    frame = pd.DataFrame(columns)
+    for name, known in _CLOSED.items():
+        for value in frame[name].cat.categories:
+            if value not in known:
+                raise RecordError(
+                    f"field '{name}': '{value:.60}' given; wanted one of {', '.join(known)}; see "
+                    "which line with: trnbench validate FILE"
+                )
+    _add_rates(frame)
+    return frame[_order(extra)]
+
+
+#: Columns that hold nothing but these.
+_CLOSED = {"status": list(map(str, Status)), "origin": ["measured", "published", "simulated"]}
+_DERIVED = ("items_per_s", "items_per_chip_s", "items_per_usd")
+
+
+def _times(assembly: Assembly) -> Any:
     import pandas as pd
 
-    file = find_records(path, folder)
-    notices: list[str] = []
-    extra_names: set[str] = set()
-    rows = list(_rows(file, notices, extra_names))
-    extra = sorted(extra_names)
-    texts = ("time", *_CATEGORIES, *_TEXTS)
-    columns: dict[str, pd.Series[Any]] = {}
-    for name in (*texts, *_INTEGERS, *_FLOATS, *extra):
-        values = [row.get(name) for row in rows]
-        if name in _INTEGERS:
-            columns[name] = pd.Series(values, dtype="Int64")
-        elif name in _FLOATS:
-            columns[name] = pd.Series(values, dtype="float64")
-        elif name in _CATEGORIES or name.startswith("version."):
-            columns[name] = pd.Series(values, dtype="category")
-        elif name.startswith("param."):
-            columns[name] = pd.Series(values, dtype=_parameter_dtype(values))
+    texts = assembly.texts(TIME)
+    try:
+        return pd.to_datetime(pd.Series(texts, dtype="str"), utc=True, format="ISO8601")
+    except ValueError as error:
+        raise RecordError(
+            f"field 'time': {error}; wanted ISO 8601, such as 2026-11-22T02:17:33Z; see which line "
+            "with: trnbench validate FILE"
+        ) from error
+
+
+def _add_devices(assembly: Assembly, columns: dict[str, Any]) -> list[str]:
+    devices, codes = assembly.shared("device")
+    values: dict[str, list[Any]] = {
+        "device": [d and d.name for d in devices],
+        "instance": [d and _text(d.facts.get("instance_type")) for d in devices],
+        "lnc": [d and _text(d.facts.get("lnc")) for d in devices],
+    }
+    for name in ("chip", "share", "cores_used", "driver"):
+        values[name] = [d and getattr(d, name) for d in devices]
+    for name in DEVICE_COLUMNS:
+        columns[name] = assembly.take(name, values[name], codes)
+    return []
+
+
+def _add_environments(assembly: Assembly, columns: dict[str, Any]) -> list[str]:
+    import pandas as pd
+
+    places, codes = assembly.shared("environment")
+    for name in ENVIRONMENT_COLUMNS:
+        if name == "commit":
+            values = [e and _text(e.git.get("commit")) for e in places]
         else:
-            columns[name] = pd.Series(values, dtype="str")
+            values = [e and getattr(e, name) for e in places]
+        columns[name] = assembly.take(name, values, codes)
+    extra = []
+    for prefix, field in (("version", "versions"), ("variable", "variables")):
+        for name in sorted({name for e in places if e for name in getattr(e, field)}):
+            values = [e and getattr(e, field).get(name) for e in places]
+            extra.append(f"{prefix}.{name}")
+            series = pd.Series(values, dtype="category")
+            columns[extra[-1]] = series.take(codes).reset_index(drop=True)
+    return extra
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _add_rates(frame: pd.DataFrame) -> None:
+    """Items per second of a case with a result, per device, per chip and per dollar."""
+    import numpy as np
+    import pandas as pd
+
+    time_s = frame["sustained_s"].fillna(frame["isolated_s"])
+    items = frame["items"].astype("float64")
+    known = (frame["status"] == "OK") & (time_s > 0) & (items > 0)
+    per_device = (items / frame["devices"].astype("float64") / time_s).where(known)
+    silicon = frame[["chip", "share", "instance"]].astype(object)
+    codes, kinds = pd.factorize(pd.MultiIndex.from_frame(silicon.where(silicon.notna(), None)))
+    factors = [by_silicon(1.0, *map(_none, kind)) for kind in kinds]
+    nothing = np.nan
+    per_chip = np.array([f.per_chip if f.per_chip is not None else nothing for f in factors])
+    per_usd = np.array([f.per_usd if f.per_usd is not None else nothing for f in factors])
+    frame["items_per_s"] = per_device
+    frame["items_per_chip_s"] = per_device * per_chip[codes] if len(frame) else per_device
+    frame["items_per_usd"] = per_device * per_usd[codes] if len(frame) else per_device
+
+
+def _none(value: Any) -> Any:
+    return None if value != value else value  # noqa: PLR0124 - NaN is the one that differs
+
+
+def join(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Frames under one another, with the types that a single one would have."""
+    import pandas as pd
+    from pandas.api.types import union_categoricals
+
+    names = list(dict.fromkeys(str(name) for table in tables for name in table.columns))
+    columns: dict[str, Any] = {}
+    for name in names:
+        parts = [
+            table[name] if name in table else pd.Series(index=table.index, dtype="object")
+            for table in tables
+        ]
+        if any(isinstance(part.dtype, pd.CategoricalDtype) for part in parts):
+            parts = [part.astype("category") for part in parts]
+            columns[name] = union_categoricals([part.array for part in parts])
+        else:
+            columns[name] = pd.concat(parts, ignore_index=True)
+            if name.startswith("param."):
+                values = columns[name].dropna().tolist()
+                columns[name] = columns[name].astype(_parameter_dtype(values))
     frame = pd.DataFrame(columns)
-    frame["time"] = pd.to_datetime(frame["time"], utc=True, format="ISO8601")
-    frame.attrs["notices"] = tuple(notices)
-    return frame[[name for name in _order(extra) if name in frame]]
+    return frame[_order([name for name in names if "." in name])]
 
 
-def _order(extra: list[str]) -> list[str]:
+def _order(extra: Sequence[str]) -> list[str]:
     case = ["workload", "configuration", "dtype", "mode", "backend", "devices", "phase"]
-    first = [*case, *(name for name in extra if name.startswith("param.")), "status", *_FLOATS]
-    rest = [*_INTEGERS, *_TEXTS, *_CATEGORIES, "time", *extra]
-    return [*first, *(name for name in rest if name not in first)]
+    first = [*case, *(name for name in extra if name.startswith("param.")), "status", *FLOATS]
+    rest = [*INTEGERS, *TEXTS, *CATEGORIES, TIME, *extra]
+    return list(dict.fromkeys([*first, *rest]))
 
 
-def _parameter_dtype(values: list[Any]) -> str:
+def _parameter_dtype(values: Sequence[Any]) -> str:
     """The narrowest type that holds a parameter's values in all workloads that have it."""
     kinds = {type(value) for value in values if value is not None}
     if kinds == {bool}:
         return "boolean"
     if kinds == {int}:
-        return "Int64"
+        return "Int64" if all(v is None or abs(v) < 2**63 for v in values) else "object"
     if kinds <= {int, float}:
         return "float64"
     return "str" if kinds == {str} else "object"
-
-
-def _rows(path: Path, notices: list[str], extra_names: set[str]) -> Iterator[dict[str, Any]]:
-    """The columns of each record; names that depend on the run are added to ``extra_names``."""
-    for number, record in read_lines(path, notices):
-        try:
-            row, extra = _flat(record), _extra(record)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise RecordError(
-                f"{path}: line {number}: no record: {type(error).__name__} {error}; check the "
-                f"file with: trnbench show {path}"
-            ) from error
-        extra_names.update(extra)
-        row.update(extra)
-        yield row
-
-
-def _extra(record: dict[str, Any]) -> dict[str, Any]:
-    versions = (record.get("environment") or {}).get("versions") or {}
-    columns = {f"param.{name}": value for name, value in record["case"]["params"].items()}
-    columns.update({f"version.{name}": value for name, value in versions.items()})
-    return columns
-
-
-def _flat(record: dict[str, Any]) -> dict[str, Any]:
-    """A record's columns. By hand from JSON: validating each record takes ten times as long."""
-    case = record["case"]
-    summary = record.get("summary") or {}
-    numeric = record.get("numeric") or {}
-    device = record.get("device") or {}
-    environment = record.get("environment") or {}
-    cost = record.get("cost") or {}
-    failure = record.get("failure") or {}
-    processes = record.get("processes") or []
-    row: dict[str, Any] = {
-        name: case[name]
-        for name in ("workload", "configuration", "dtype", "mode", "backend", "devices", "phase")
-    }
-    row.update({name: record[name] for name in ("status", "run", "origin", "time")})
-    row.update({name: record.get(name) for name in ("label", "source", "compile_s")})
-    row.update({name: cost.get(name) for name in _INTEGERS if name in cost})
-    for regime in ("isolated", "sustained"):
-        estimate = summary.get(regime) or {}
-        row[f"{regime}_s"] = estimate.get("value")
-        row[f"{regime}_low_s"] = estimate.get("low")
-        row[f"{regime}_high_s"] = estimate.get("high")
-    for name in ("processes", "min_s", "p20_s", "p95_s", "p99_s", "throughput", "throughput_unit"):
-        row[name] = summary.get(name)
-    row["fixed_cost_s"] = (summary.get("fixed_cost") or {}).get("value")
-    row["slope_s"] = (summary.get("slope") or {}).get("value")
-    row.update(_roof_columns(record.get("roofs") or []))
-    row["flags"] = " ".join(record.get("flags") or [])
-    row["failure"] = failure.get("message")
-    row["numeric_error"] = numeric.get("error")
-    row["numeric_bound"] = numeric.get("bound")
-    row["footprint_bytes"] = (record.get("footprint") or {}).get("peak")
-    row.update(_rate_columns(cost, row, device))
-    row["executed_dtype"] = _first(processes, "executed_dtype")
-    row["peak_memory_bytes"] = _largest(processes, "peak_memory_bytes")
-    row["clock_hz"] = _largest(processes, "clock_hz")
-    row.update(device=device.get("name"), chip=device.get("chip"), share=device.get("share"))
-    row["cores_used"] = device.get("cores_used")
-    row.update({name: environment.get(name) for name in ("cpu", "machine", "threads")})
-    return row
-
-
-def _rate_columns(
-    cost: dict[str, Any], row: dict[str, Any], device: dict[str, Any]
-) -> dict[str, float | None]:
-    """Items per second of a case with a result, per device, per chip and per dollar."""
-    time_s = row["sustained_s"] or row["isolated_s"]
-    if row["status"] != "OK" or not time_s or not cost.get("items"):
-        return {}
-    per_device = cost["items"] / row["devices"] / time_s
-    instance = (device.get("facts") or {}).get("instance_type")
-    found = by_silicon(per_device, device.get("chip"), device.get("share"), instance)
-    return {
-        "items_per_s": per_device,
-        "items_per_chip_s": found.per_chip,
-        "items_per_usd": found.per_usd,
-    }
-
-
-def _roof_columns(roofs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Floor and fraction per ceiling; ``bound`` is of the last ceiling that names one, which is
-    the attained one where there is one."""
-    columns: dict[str, Any] = {}
-    for roof in sorted(roofs, key=lambda roof: CEILINGS.index(roof["ceiling"])):
-        columns[f"floor_{roof['ceiling']}_s"] = roof.get("floor_s")
-        columns[f"fraction_{roof['ceiling']}"] = roof.get("fraction")
-        columns[f"mfu_{roof['ceiling']}"] = roof.get("mfu")
-        columns[f"hfu_{roof['ceiling']}"] = roof.get("hfu")
-        columns["bound"] = roof.get("bound") or columns.get("bound")
-    return columns
-
-
-def _first(processes: list[dict[str, Any]], name: str) -> Any:
-    return next((p[name] for p in processes if p.get(name) is not None), None)
-
-
-def _largest(processes: list[dict[str, Any]], name: str) -> Any:
-    return max((p[name] for p in processes if p.get(name) is not None), default=None)

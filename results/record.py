@@ -46,6 +46,17 @@ SEVERITY: tuple[Status, ...] = tuple(Status)
 #: A case that ends so is no failure of a run.
 ACCEPTED: frozenset[Status] = frozenset({Status.OK, Status.UNSUPPORTED, Status.SKIPPED})
 
+#: The device ran it and its output was right, whatever its timing was worth.
+WORKING = frozenset({Status.OK, Status.NOT_STEADY, Status.RECOMPILED, Status.ABOVE_ROOF})
+
+#: Nothing was tried, which says nothing of the stack.
+UNTRIED = frozenset({Status.SKIPPED, Status.BUSY_DEVICE})
+
+
+def is_working(status: Status) -> bool | None:
+    """Whether the stack did what was asked of it; None where the status says nothing of it."""
+    return None if status in UNTRIED else status in WORKING
+
 
 class _Data(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

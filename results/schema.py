@@ -27,8 +27,9 @@ stands in `RUN.partial` beside it; that file goes away when every case has its r
 
     frame = load("results/runs/RUN.jsonl")  # pandas, one row a case, typed columns
 
-Schema version {version}. Unknown fields, NaN and infinity are refused on writing and on
-reading. A field that was not measured is null and says why in the field beside it.
+Schema version {version}. NaN and infinity are refused on writing and on reading; a field that
+isn't listed here is refused on writing, and left out with a notice on reading: a newer trnbench
+may have written it. `trnbench validate FILE` names every mistake with its line and field. A field that was not measured is null and says why in the field beside it.
 
 ## Status
 

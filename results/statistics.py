@@ -201,15 +201,70 @@ def ratio(a_medians: ArrayLike, b_medians: ArrayLike, confidence: float = CONFID
     return _exponential(effect, _t_quantile(degrees, confidence) * math.sqrt(variance))
 
 
-def intervals_overlap(
-    a: tuple[float | None, float | None], b: tuple[float | None, float | None]
-) -> bool | None:
-    """Whether two intervals ``(low, high)`` share a point; None where a bound is unknown."""
-    a_low, a_high = a
-    b_low, b_high = b
-    if a_low is None or a_high is None or b_low is None or b_high is None:
-        return None
-    return a_low <= b_high and b_low <= a_high
+def welch_ratio(
+    mean: ArrayLike,
+    variance: ArrayLike,
+    degrees: ArrayLike,
+    confidence: float = CONFIDENCE,
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """``(ratio, low, high, p_value)`` of many comparisons at once: :func:`ratio` on arrays.
+
+    ``mean`` is the difference of the two mean logarithms; ``variance`` and ``degrees`` hold, in
+    two rows, each side's squared standard error and its degrees of freedom. The p-value is
+    two-sided. NaN where a side's variance is unknown; the ratio stands all the same. Source:
+    Welch (1947), with Satterthwaite's degrees of freedom.
+    """
+    from scipy import special
+
+    effect = np.asarray(mean, dtype=np.float64)
+    parts = np.asarray(variance, dtype=np.float64)
+    free = np.asarray(degrees, dtype=np.float64)
+    total = parts[0] + parts[1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # A side without variance has no part in the degrees of freedom.
+        shares = np.where(parts > 0, parts**2 / free, 0.0)
+        joint = np.where(total > 0, total**2 / (shares[0] + shares[1]), np.inf)
+        error = np.sqrt(total)
+        half = special.stdtrit(np.minimum(joint, 1e9), (1 + confidence) / 2) * error
+        statistic = np.where(error > 0, np.abs(effect) / error, np.where(effect == 0, 0.0, np.inf))
+        p_value = 2 * special.stdtr(np.minimum(joint, 1e9), -statistic)
+        known = np.isfinite(total)
+        return (
+            np.exp(effect),
+            np.exp(effect - half),
+            np.exp(effect + half),
+            np.where(known, p_value, np.nan),
+        )
+
+
+def benjamini_hochberg(p_values: ArrayLike) -> Floats:
+    """The q-value of each p-value: rows with q < 0.05 hold at most 5 % of false ones, in the
+    mean. NaN is no test and stays NaN. Source: Benjamini and Hochberg, Controlling the false
+    discovery rate (JRSS B 57, 1995)."""
+    p = np.asarray(p_values, dtype=np.float64)
+    q = np.full(p.shape, np.nan)
+    tested = np.flatnonzero(~np.isnan(p))
+    if not tested.size:
+        return q
+    order = tested[np.argsort(p[tested], kind="stable")]
+    scaled = p[order] * tested.size / np.arange(1, tested.size + 1)
+    q[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    return q
+
+
+def standard_errors(low: ArrayLike, high: ArrayLike, degrees: ArrayLike) -> Floats:
+    """Standard errors of mean logarithms, from their t-intervals ``(low, high)``: what
+    :func:`process_estimate` made, read backwards. NaN where there is no interval."""
+    from scipy import special
+
+    free = np.asarray(degrees, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        width = np.log(np.asarray(high, dtype=np.float64)) - np.log(
+            np.asarray(low, dtype=np.float64)
+        )
+        quantile = special.stdtrit(np.where(free >= 1, free, np.nan), (1 + CONFIDENCE) / 2)
+        errors: Floats = width / (2 * quantile)
+    return errors
 
 
 def _mean_and_half_width(values: Floats, confidence: float) -> tuple[float, float | None]:

@@ -13,7 +13,9 @@ of its file: it is reported and skipped, and cut off when the run is taken up ag
 from __future__ import annotations
 
 import json
+import re
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,13 +23,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from .lines import (
     RecordError,
     StoreError,
     append_line,
-    describe,
     mend_end,
     open_locked,
     read_lines,
@@ -35,9 +36,12 @@ from .lines import (
     write_line,
 )
 from .record import SCHEMA_VERSION, CaseKey, Device, ProcessOutcome, Record
+from .upgrades import tell_unknown, upgraded, validated
 
 RECORDS_SUFFIX = ".jsonl"
 JOURNAL_SUFFIX = ".partial"
+#: What a run of ours is called: see :func:`new_run_id`. Nothing else is taken for one by name.
+RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
 GITIGNORE = "# Results of runs: large, and of one machine.\n*\n!.gitignore\n"
 
 
@@ -272,52 +276,68 @@ def read_journal(path: Path) -> Journal:
     Raises ``RecordError`` for a line that is torn anywhere else, or holds something else.
     """
     notices: list[str] = []
+    unknown: Counter[str] = Counter()
     rows = list(read_lines(path, notices))
     if not rows:
         raise RecordError(f"{path}: line 1: no header: the run was ended before it began")
-    _, first = rows[0]
-    try:
-        header = RunHeader.model_validate(first["header"])
-        run = str(first["run"])
-    except (KeyError, TypeError) as error:
-        raise RecordError(f"{path}: line 1: {error} is missing: this is no journal") from error
-    except ValidationError as error:
-        raise RecordError(describe(path, 1, error)) from error
+    first_line, first = rows[0]
+    header = read_header(first, path, first_line, unknown)
     outcomes: dict[str, list[ProcessOutcome]] = {case_id(case): [] for case in header.cases}
     devices: dict[str, Device] = {}
     for number, row in rows[1:]:
-        try:
-            case = CaseKey.model_validate(row["case"])
-            outcome = ProcessOutcome.model_validate(row["outcome"])
-            if row.get("device") is not None:
-                devices[case.backend] = Device.model_validate(row["device"])
-        except (KeyError, TypeError) as error:
-            raise RecordError(f"{path}: line {number}: {error} is missing") from error
-        except ValidationError as error:
-            raise RecordError(describe(path, number, error)) from error
+        case, outcome, device = read_entry(row, path, number, unknown)
+        if device is not None:
+            devices[case.backend] = device
         outcomes.setdefault(case_id(case), []).append(outcome)
-    return Journal(run, header, outcomes, devices, tuple(notices))
+    notices += tell_unknown(path, unknown)
+    return Journal(first["run"], header, outcomes, devices, tuple(notices))
+
+
+def read_header(row: dict[str, Any], path: Path, line: int, unknown: Counter[str]) -> RunHeader:
+    """A journal's first line. Raises ``RecordError`` where it is none, or of another schema."""
+    for name in ("header", "run"):
+        if name not in row:
+            raise RecordError(f"{path}: line {line}: '{name}' is missing: this is no journal")
+    if not isinstance(row["run"], str):
+        raise RecordError(f"{path}: line {line}: field 'run': wanted the id of the run, a text")
+    header = validated(RunHeader, row["header"], path, line, unknown)
+    if header.schema_version != SCHEMA_VERSION:
+        raise RecordError(
+            f"{path}: line {line}: field 'header.schema_version': {header.schema_version} given; "
+            f"this trnbench has {SCHEMA_VERSION}: go on with the release that began the run"
+        )
+    return header
+
+
+def read_entry(
+    row: dict[str, Any], path: Path, line: int, unknown: Counter[str]
+) -> tuple[CaseKey, ProcessOutcome, Device | None]:
+    """Any other line of a journal. Raises ``RecordError`` where it is none."""
+    for name in ("case", "outcome"):
+        if name not in row:
+            raise RecordError(f"{path}: line {line}: '{name}' is missing")
+    device = row.get("device")
+    return (
+        validated(CaseKey, row["case"], path, line, unknown),
+        validated(ProcessOutcome, row["outcome"], path, line, unknown),
+        None if device is None else validated(Device, device, path, line, unknown),
+    )
 
 
 def read_records(path: Path) -> StoredRun:
     """The records of a file; a torn last line is skipped with a notice.
 
-    Raises ``RecordError``, naming file, line and field, for a line that is no record of a
-    schema known here.
+    Records of older schemas are upgraded; fields that this trnbench doesn't know are left out
+    with a notice. Raises ``RecordError``, naming file, line and field, for a line that is no
+    record of a schema known here.
     """
     notices: list[str] = []
-    records = []
-    for number, row in read_lines(path, notices):
-        version = row.get("schema_version", SCHEMA_VERSION)
-        if isinstance(version, int) and version > SCHEMA_VERSION:
-            raise RecordError(
-                f"{path}: line {number}: schema_version {version} given; this trnbench reads up "
-                f"to {SCHEMA_VERSION}: install a newer one"
-            )
-        try:
-            records.append(Record.model_validate(row))
-        except ValidationError as error:
-            raise RecordError(describe(path, number, error)) from error
+    unknown: Counter[str] = Counter()
+    records = [
+        validated(Record, upgraded(row, path, number), path, number, unknown)
+        for number, row in read_lines(path, notices)
+    ]
+    notices += tell_unknown(path, unknown)
     return StoredRun(path, tuple(records), tuple(notices))
 
 

@@ -13,7 +13,6 @@ import sys
 
 from trnbench.results.archive import read_run
 from trnbench.results.record import Status
-from trnbench.results.statistics import intervals_overlap
 from trnbench.results.store import case_id
 
 
@@ -34,8 +33,10 @@ def main() -> int:
     overlaps, ratios = [], []
     for key in common:
         first, second = a[key].summary.sustained, b[key].summary.sustained
-        overlap = intervals_overlap((first.low, first.high), (second.low, second.high))
-        overlaps.append(bool(overlap))
+        overlap = None not in (first.low, second.low) and (
+            first.low <= second.high and second.low <= first.high
+        )
+        overlaps.append(overlap)
         ratios.append(second.value / first.value)
         if options.each:
             case = a[key].case

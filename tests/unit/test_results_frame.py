@@ -142,7 +142,7 @@ def test_a_line_that_is_no_record_is_named(tmp_path, make):
     with path.open("a") as stream:
         stream.write('{"status": "OK"}\n')
 
-    with pytest.raises(RecordError, match="line 2: no record: KeyError 'case'"):
+    with pytest.raises(RecordError, match="line 2: no record: Object missing required field"):
         results.load(path)
     with pytest.raises(StoreError, match="label 'absent'"):
         results.load("absent", tmp_path)

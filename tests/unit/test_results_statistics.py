@@ -232,11 +232,3 @@ def test_the_middle_sample_belongs_to_neither_half():
     assert st.halves_ratio([1, 1, 99, 2, 2]) == 2
     with pytest.raises(ValueError, match="at least 2"):
         st.halves_ratio([1])
-
-
-def test_intervals_overlap():
-    assert st.intervals_overlap((1, 2), (2, 3)) is True
-    assert st.intervals_overlap((1, 2), (2.1, 3)) is False
-    assert st.intervals_overlap((2.1, 3), (1, 2)) is False
-    assert st.intervals_overlap((1, 4), (2, 3)) is True
-    assert st.intervals_overlap((None, None), (2, 3)) is None

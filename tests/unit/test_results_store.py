@@ -341,7 +341,6 @@ def spoil(text, **changes):
         ({"status": "FINE"}, "field 'status'.*'FINE' given"),
         ({"case": {"workload": "matmul"}}, "field 'case.configuration'"),
         ({"compile_s": "long"}, "field 'compile_s'"),
-        ({"surprise": 1}, "field 'surprise'"),
         ({"summary": {"processes": "many"}}, "field 'summary.processes'"),
         ({"schema_version": 2}, "schema_version 2 given.*reads up to 1"),
     ],
@@ -354,6 +353,16 @@ def test_a_malformed_record_is_named_by_file_line_and_field(tmp_path, make, chan
     with pytest.raises(RecordError, match=said) as caught:
         read_records(path)
     assert f"{path}: line 2" in str(caught.value)
+
+
+def test_a_field_of_a_newer_program_is_left_out_and_told(tmp_path, make):
+    path = tmp_path / "run.jsonl"
+    path.write_text(f"{spoil(make.record().model_dump_json(), surprise=1)}\n")
+
+    run = read_records(path)
+
+    assert run.records == (make.record(),)
+    assert any("surprise" in notice for notice in run.notices)
 
 
 @pytest.mark.parametrize("line", ["{", "[1]", "null", '"text"'])
