@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from . import stored_commands
+from . import difference, export, import_results, stored_commands
 from .command_options import (
     EXIT_CODES,
     RESUME,
@@ -93,6 +93,7 @@ def _interruptible(
 def main() -> None:
     """Run the command line; a person's mistake is one message and no traceback."""
     from ..results.lines import StoreError
+    from ..results.printable import printable
     from ..specs.figure import CatalogError
 
     try:
@@ -102,7 +103,7 @@ def main() -> None:
         click_usage = 2
         sys.exit(Exit.USAGE if leaving.code == click_usage else leaving.code)
     except (UsageError, StoreError, CatalogError) as error:
-        print(f"trnbench: {error}", file=sys.stderr)
+        print(printable(f"trnbench: {error}"), file=sys.stderr)
         sys.exit(Exit.USAGE)
     except _InterruptedError as interrupted:
         print(f"trnbench: interrupted; {interrupted}", file=sys.stderr)
@@ -432,9 +433,13 @@ def ceiling(
 
 for command in (
     stored_commands.show,
-    stored_commands.diff,
+    difference.diff,
+    difference.baseline,
+    export.export,
+    stored_commands.report,
     stored_commands.break_even,
     stored_commands.check,
     stored_commands.collectives,
 ):
     app.command()(command)
+app.command("import")(import_results.import_results)

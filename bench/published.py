@@ -12,11 +12,16 @@ from .errors import UsageError
 from .roofs import catalog_roofs
 
 
+def is_published(name: str) -> bool:
+    """Whether a name is one of others' measurements, and not of a run of ours."""
+    return name.partition("#")[0].endswith(".csv")
+
+
 def read_any(name: str, out: Path) -> StoredRun:
     """The run that a person named: a file, folder, id or label of our own; or
     ``FILE.csv`` or ``FILE.csv#CHIP``, measurements that others published."""
     file, _, chip = name.partition("#")
-    if not file.endswith(".csv"):
+    if not is_published(name):
         return read_run(name, out)
     if not Path(file).is_file():
         raise UsageError(f"no file '{file}'; wanted a CSV file of published measurements")

@@ -29,29 +29,24 @@ def show(
         print_run(in_order(stored.records), stored.path)
 
 
-def diff(
-    a: Annotated[str, typer.Argument(help="The run to compare with.")],
-    b: Annotated[str, typer.Argument(help="The run that is compared.")],
-    as_json: AsJson = False,
+def report(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...",
+            help="Runs: a file, id or label, a folder (newest), or FILE.csv#CHIP; the first is the "
+            "baseline.",
+        ),
+    ],
+    page: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The page.")] = Path(
+        "report.html"
+    ),
     out: Out = DEFAULT_OUT,
 ) -> None:
-    """What is different between two runs: ratio with interval, and the ratio to expect.
+    """One self-contained HTML file about a run, or about what is different between several."""
+    from .report import run_report_command
 
-    A or B may be a CSV file of published measurements, or FILE.csv#CHIP for one chip of it.
-    """
-    from ..results.compare import diff as compare
-    from ..results.difference_table import print_diff
-    from .listing import in_order
-    from .published import read_any
-
-    first, second = read_any(a, out), read_any(b, out)
-    note((*first.notices, *second.notices))
-    records_a, records_b = in_order(first.records), in_order(second.records)
-    rows = compare(records_a, records_b)
-    if as_json:
-        print_json([row.to_dict() for row in rows])
-    else:
-        print_diff(rows, records_a, records_b)
+    print(f"page: {run_report_command(runs, out, page)}")
 
 
 def break_even(

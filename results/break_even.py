@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from .compare import align
+from .alignment import pair_records
 from .economics import PRICED, Economics, economics
 from .origin import refuse_mixture
 from .record import Record, Status
@@ -53,11 +53,11 @@ class BreakEven:
 
 def break_even(a: Sequence[Record], b: Sequence[Record]) -> list[BreakEven]:
     """One row for each pair of cases that both runs have, in A's order: aligned as
-    ``results.compare.diff`` aligns them; those that are left over, as an uncompiled run against
+    ``results.alignment.align`` aligns them; those that are left over, as an uncompiled run against
     a compiled one, by the same work in another mode. Raises ``OriginError`` where simulated
     figures would be compared with others."""
     refuse_mixture(a, b)
-    pairs = align(a, b)
+    pairs = pair_records(a, b)
     done = {id(record) for pair in pairs for record in pair}
     rest: dict[str, list[Record]] = {}
     for record in b:

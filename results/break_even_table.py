@@ -11,8 +11,9 @@ from rich.text import Text
 
 from .break_even import BreakEven
 from .columns import Column, Legend, Row, fitted_table, say
-from .compare import environment_changes
 from .economics import Economics
+from .environment_changes import environment_changes
+from .frame import frame_of
 from .origin import SIMULATED_NOTICE, split_by_origin
 from .quantity import UNKNOWN, format_count, format_seconds
 from .record import Record, Status
@@ -110,7 +111,7 @@ def print_break_even(
     for name, records in (("A", a), ("B", b)):
         for line in header_lines(records)[:2]:
             say(console, f"{name}: {line}", "dim")
-    for change in environment_changes(a, b):
+    for change in environment_changes(frame_of(a), frame_of(b)):
         say(console, f"  {change}", "dim")
     _print_origin([*a, *b], console)
     legend = Legend(numbered=console.width < _WIDE)

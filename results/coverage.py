@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from .compare import align
+from .alignment import pair_records
 from .origin import refuse_mixture
-from .record import SEVERITY, CaseKey, Record, Status
+from .record import SEVERITY, CaseKey, Record, Status, is_working
 
 Change = Literal[
     "no longer works",
@@ -24,10 +24,6 @@ Change = Literal[
 #: In the order in which a reader wants them.
 CHANGES: tuple[Change, ...] = get_args(Change)
 
-#: The device ran it and its output was right, whatever its timing was worth.
-WORKING = frozenset({Status.OK, Status.NOT_STEADY, Status.RECOMPILED, Status.ABOVE_ROOF})
-#: Nothing was tried, which says nothing of the stack.
-UNTRIED = frozenset({Status.SKIPPED, Status.BUSY_DEVICE})
 UNCOMPILED = ("eager", "lazy")
 
 #: Hashes, and numbers that stand for themselves: that of "float16" is part of a name.
@@ -111,12 +107,12 @@ def arrange(records: Sequence[Record]) -> Matrix:
 def compare_coverage(a: Sequence[Record], b: Sequence[Record]) -> list[CoverageChange]:
     """What became of every case, in the order of ``CHANGES``.
 
-    Cases are the same as in ``results.compare.diff``. A reason has changed where the status,
+    Cases are the same as in ``results.alignment.align``. A reason has changed where the status,
     the kind of failure, or its words without the numbers in them did. Raises ``OriginError``
     where a stand-in would be compared with a device.
     """
     refuse_mixture(a, b)
-    pairs = align(a, b)
+    pairs = pair_records(a, b)
     paired = {id(record) for pair in pairs for record in pair}
     found = [CoverageChange(_judge(first, second), first, second) for first, second in pairs]
     found += [CoverageChange("only in A", record, None) for record in a if id(record) not in paired]
@@ -145,11 +141,6 @@ def describe_outcome(record: Record) -> dict[str, Any]:
         "graphs_compiled": _first(record, "graphs_compiled"),
         "cache_state": _first(record, "cache_state"),
     }
-
-
-def is_working(status: Status) -> bool | None:
-    """None where the status says nothing of the stack."""
-    return None if status in UNTRIED else status in WORKING
 
 
 def _judge(a: Record, b: Record) -> Change:

@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from .columns import empty_table, say
-from .compare import environment_changes, warnings_about
-from .coverage import CHANGES, CoverageChange, arrange, is_working
+from .coverage import CHANGES, CoverageChange, arrange
+from .environment_changes import environment_changes
+from .frame import frame_of
 from .origin import SIMULATED_NOTICE, split_by_origin
-from .record import ACCEPTED, Record, Status
+from .record import ACCEPTED, Record, Status, is_working
 from .table import header_lines, left_out_table, name_case
 
 MEANINGS = {
@@ -117,11 +118,10 @@ def print_coverage_changes(
     for name, records in (("A", a), ("B", b)):
         for line in header_lines(records)[:2] or ["no records"]:
             say(console, f"{name}: {line}")
-    for change in environment_changes(a, b):
+    for change in environment_changes(frame_of(a), frame_of(b)):
         say(console, f"  {change}", "dim")
-    simulated = [note for note in warnings_about(a, b) if note == SIMULATED_NOTICE]
-    for note in simulated:
-        console.print(Text(note, "bold red"), soft_wrap=True)
+    if any(record.origin == "simulated" for record in (*a, *b)):
+        console.print(Text(SIMULATED_NOTICE, "bold red"), soft_wrap=True)
     listed = [c for c in changes if c.a and c.b and c.change != "still works"]
     if listed:
         console.print(changes_table(listed))

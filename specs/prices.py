@@ -65,6 +65,16 @@ def find_price(chip: str, instance: str | None = None) -> Price | None:
     return min(sold, key=lambda p: (KINDS.index(p.kind), p.usd_per_chip_hour), default=None)
 
 
+def chips_of(instance: str) -> int | None:
+    """How many chips an instance has; None where the catalog doesn't describe it."""
+    return _instances().get(instance)
+
+
+@functools.cache
+def _instances(path: Path = _FILE) -> dict[str, int]:
+    return {one["type"]: int(one["chips"]) for one in read_toml(path).get("instance", ())}
+
+
 def _read(entry: Mapping[str, Any], number: int, chips: Mapping[str, str], path: Path) -> Price:
     where = f"{path.name}: price {number}"
     for name in _TEXTS:

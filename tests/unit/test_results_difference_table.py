@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from trnbench.results.columns import Legend
-from trnbench.results.compare import diff
+from trnbench.results.compare import compare
 from trnbench.results.difference_table import difference_table
+from trnbench.results.frame import frame_of
 
 
 @pytest.mark.parametrize("width", range(64, 100))
@@ -20,10 +21,12 @@ def test_long_names_fold_before_a_figure_is_cut(make, width):
         make.case(configuration=f"somebody-gemm-xla-bf16-{p['m']}-chip1", params=p, mode="kernel")
         for p in params
     ]
-    rows = diff(
-        [make.record(case=case, flags=["PREEMPTED"]) for case in here],
-        [make.record(case=case, medians=[14.03e-6], origin="published") for case in there],
-    )
+    rows = compare(
+        frame_of([make.record(case=case, flags=["PREEMPTED"]) for case in here]),
+        frame_of(
+            [make.record(case=case, medians=[14.03e-6], origin="published") for case in there]
+        ),
+    ).rows()
     assert len(rows) == 3
     console = Console(width=width, record=True, file=io.StringIO())
 
@@ -36,4 +39,4 @@ def test_long_names_fold_before_a_figure_is_cut(make, width):
     assert len(figures) == 3
     # The last column is what a table that is too wide loses first.
     assert all(cells[-2:] == ["1", "2"] for cells in figures)
-    assert any(cells[:1] == ["case"] for cells in shown)
+    assert any(cells[:2] == ["verdict", "case"] for cells in shown)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from trnbench.results.compare import diff, warnings_about
+from trnbench.results.compare import compare
+from trnbench.results.frame import frame_of
 from trnbench.results.origin import OriginError, refuse_mixture
 from trnbench.results.table import print_run
 
@@ -32,7 +33,7 @@ def simulated(make):
 def test_a_comparison_across_is_refused_whichever_way(real, simulated):
     for a, b in (([real], [simulated]), ([simulated], [real]), ([real, simulated], [real])):
         with pytest.raises(OriginError, match="stand-in-run"):
-            diff(a, b)
+            compare(frame_of(a), frame_of(b))
 
 
 def test_a_published_figure_is_no_partner_of_a_simulated_one(real, simulated):
@@ -44,8 +45,10 @@ def test_a_published_figure_is_no_partner_of_a_simulated_one(real, simulated):
 
 
 def test_simulated_runs_can_be_compared_and_say_what_they_are(simulated):
-    assert len(diff([simulated], [simulated])) == 1
-    assert "SIMULATED" in " ".join(warnings_about([simulated], [simulated]))
+    comparison = compare(frame_of([simulated]), frame_of([simulated]))
+
+    assert len(comparison.rows()) == 1
+    assert "SIMULATED" in " ".join(comparison.warnings)
 
 
 def test_a_run_of_both_has_two_tables(real, simulated):
@@ -69,4 +72,4 @@ def test_a_simulated_run_has_no_table_of_real_devices(simulated):
 
 def test_real_runs_never_speak_of_simulation(real):
     assert "SIMULATED" not in printed([real])
-    assert not [w for w in warnings_about([real], [real]) if "SIMULATED" in w]
+    assert "SIMULATED" not in " ".join(compare(frame_of([real]), frame_of([real])).warnings)

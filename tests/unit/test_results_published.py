@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from trnbench.models.costs.matmul import FAMILY
-from trnbench.results.compare import diff
+from trnbench.results.compare import compare
+from trnbench.results.frame import frame_of
 from trnbench.results.lines import RecordError, StoreError
 from trnbench.results.published import CHIPS, COLUMNS, read_published
 from trnbench.results.record import Status
@@ -224,7 +225,7 @@ def test_a_run_of_our_own_aligns_with_trn1_and_inf2(make):
         return [make.roof("datasheet", record.cost.flops / 95e12, 0.7)] if record.cost else []
 
     theirs = read_published(PUBLISHED / "neuron_core_v2.csv", "trn1,inf2", roofs)
-    rows = [row for row in diff(ours, theirs) if row.presence == "both"]
+    rows = [row for row in compare(frame_of(ours), frame_of(theirs)).rows() if row.a and row.b]
 
     assert {row.configuration for row in rows} == {"square-2048", "square-4096", "square-8192"}
     for size in (2048, 4096, 8192):

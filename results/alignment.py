@@ -1,0 +1,117 @@
+"""Which rows of two frames are the same work: by their typed columns, with no loop over rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .record import Record
+
+Places = NDArray[np.int64]
+
+#: What a case is: the parameters themselves, and not the name of their set.
+WORK = ("workload", "params", "phase", "dtype")
+#: What else must be equal, and is left aside one pass after another: a renamed configuration is
+#: the same work, backend and devices are others where the hardware is another.
+PASSES: tuple[tuple[str, ...], ...] = (
+    ("configuration", "mode", "backend", "devices"),
+    ("configuration", "mode"),
+    ("mode",),
+    ("uncompiled",),
+)
+#: Others publish kernels and graphs, we run modes: across origins only the work is looked at.
+ACROSS_ORIGINS: tuple[tuple[str, ...], ...] = ((),)
+
+
+def align(
+    a: pd.DataFrame, b: pd.DataFrame, leave_out: Sequence[str] = ()
+) -> tuple[Places, Places, Places, Places]:
+    """``(in_a, in_b, only_a, only_b)``: row numbers of pairs of the same work in A's order, and
+    those without a counterpart.
+
+    Each pass leaves one more column aside, and looks only at the rows that no pass before it has
+    paired. A row that has several counterparts is in a pair with each. ``leave_out`` names
+    columns that needn't be equal at all, such as "mode" where modes are compared.
+    """
+    across = set(a["origin"].unique()) != set(b["origin"].unique())
+    pairs: list[tuple[Places, Places]] = []
+    left_a, left_b = np.arange(len(a)), np.arange(len(b))
+    for more in ACROSS_ORIGINS if across else PASSES:
+        if not left_a.size or not left_b.size:
+            break
+        columns = [name for name in (*WORK, *more) if name not in leave_out]
+        if "mode" in leave_out and "uncompiled" in columns:
+            columns.remove("uncompiled")
+        key_a, key_b = _keys(a.iloc[left_a], b.iloc[left_b], columns)
+        found_a, found_b = _matches(key_a, key_b)
+        pairs.append((left_a[found_a], left_b[found_b]))
+        left_a = np.delete(left_a, np.unique(found_a))
+        left_b = np.delete(left_b, np.unique(found_b))
+    in_a = np.concatenate([one for one, _ in pairs]) if pairs else np.empty(0, dtype=np.int64)
+    in_b = np.concatenate([one for _, one in pairs]) if pairs else np.empty(0, dtype=np.int64)
+    order = np.argsort(in_a, kind="stable")
+    return in_a[order], in_b[order], left_a, left_b
+
+
+def pair_records(a: Sequence[Record], b: Sequence[Record]) -> list[tuple[Record, Record]]:
+    """The same of records: pairs of the same work, in A's order."""
+    from .frame import frame_of
+
+    if not a or not b:
+        return []
+    in_a, in_b, _, _ = align(frame_of(a), frame_of(b))
+    return [(a[first], b[second]) for first, second in zip(in_a, in_b, strict=True)]
+
+
+def _keys(
+    a: pd.DataFrame, b: pd.DataFrame, columns: Sequence[str]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """One number for each row, equal where all columns are."""
+    total = np.zeros(len(a) + len(b), dtype=np.int64)
+    for name in columns:
+        codes, count = _codes(_values(a, name), _values(b, name))
+        # Numbered anew after each column, so that the product stays far below 2^63.
+        _, total = np.unique(total * (count + 1) + codes, return_inverse=True)
+    return total[: len(a)], total[len(a) :]
+
+
+def _values(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
+    if name != "uncompiled":
+        return frame[name]
+    # Eager and lazy are what two stacks call a program that nobody compiled.
+    mode = frame["mode"].astype("object")
+    return mode.where(~mode.isin(["eager", "lazy"]), "uncompiled")
+
+
+def _codes(a: pd.Series[Any], b: pd.Series[Any]) -> tuple[NDArray[np.int64], int]:
+    import pandas as pd
+
+    categories = isinstance(a.dtype, pd.CategoricalDtype)
+    if categories and isinstance(b.dtype, pd.CategoricalDtype):
+        # Only the few names are looked at, and not each row's.
+        union = a.cat.categories.union(b.cat.categories)
+        own = [
+            np.append(union.get_indexer(side.cat.categories), -1)[side.cat.codes] for side in (a, b)
+        ]
+        return np.concatenate(own) + 1, len(union) + 1
+    codes, kinds = pd.factorize(
+        np.concatenate([a.to_numpy(dtype=object), b.to_numpy(dtype=object)])
+    )
+    return codes.astype(np.int64) + 1, len(kinds) + 1
+
+
+def _matches(a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[Places, Places]:
+    """Places of all pairs of equal numbers, in A's order and then in B's."""
+    order = np.argsort(b, kind="stable")
+    ordered = b[order]
+    first = np.searchsorted(ordered, a, side="left")
+    counts = np.searchsorted(ordered, a, side="right") - first
+    places_a = np.repeat(np.arange(a.size), counts)
+    start = np.repeat(first - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts)
+    return places_a, order[start + np.arange(places_a.size)]
