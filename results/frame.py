@@ -21,8 +21,9 @@ from .frame_columns import (
     case_columns,
 )
 from .frame_types import Assembly
-from .lines import RecordError, is_plain, parse_object, raw_lines
+from .lines import RecordError, parse_object, raw_lines
 from .parquet import PARQUET_SUFFIX, read_parquet
+from .printable import may_control
 from .rates import by_silicon
 from .record import SCHEMA_VERSION, Record, Status
 from .upgrades import upgraded
@@ -101,25 +102,34 @@ def _read(path: Path, assembly: Assembly, notices: list[str]) -> None:
 
 
 def _decode(path: Path, lines: Iterator[tuple[int, bytes]], assembly: Assembly) -> None:
+    from .row import record_decoder
+
     for chunk in _chunks(lines):
-        rows = [_decode_line(path, number, line) for number, line in chunk]
+        rows = []
+        for number, line in chunk:
+            # Controls are looked for in the whole line; figures are held to 64 bits by the types.
+            if may_control(line):
+                rows.append(_decode_slowly(path, number, line))
+                continue
+            try:
+                row = record_decoder.decode(line)
+            except (ValueError, RecursionError) as error:
+                raise _broken(path, number, error) from error
+            if row.schema_version != SCHEMA_VERSION:
+                row = _decode_slowly(path, number, line)
+            rows.append(row)
         _add(path, [number for number, _ in chunk], rows, assembly)
 
 
-def _decode_line(path: Path, number: int, line: bytes) -> RecordRow:
-    from msgspec import DecodeError
+def _decode_slowly(path: Path, number: int, line: bytes) -> RecordRow:
+    """A line whose texts must be made printable, or that is of an older schema."""
     from msgspec.json import encode
 
     from .row import record_decoder
 
     try:
-        if is_plain(line):
-            row = record_decoder.decode(line)
-            if row.schema_version == SCHEMA_VERSION:
-                return row
-        # The long way round: texts are made printable, and older schemas the present one.
         return record_decoder.decode(encode(upgraded(parse_object(line), path, number)))
-    except (DecodeError, RecursionError, ValueError) as error:
+    except (ValueError, RecursionError) as error:
         raise _broken(path, number, error) from error
 
 
@@ -143,11 +153,9 @@ def _add(path: Path, numbers: Sequence[int], rows: Sequence[RecordRow], assembly
 
     def decoded(decode: Callable[[Any], Any]) -> Callable[[int, Any], Any]:
         def at(place: int, text: Any) -> Any:
-            from msgspec import DecodeError
-
             try:
                 return decode(text)
-            except (DecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:
                 raise _broken(path, numbers[place], error) from error
 
         return at

@@ -152,4 +152,4 @@ class RecordRow(Struct, frozen=True, gc=False):
 record_decoder = Decoder(RecordRow)
 device_decoder = Decoder(DeviceRow | None)
 environment_decoder = Decoder(EnvironmentRow | None)
-params_decoder = Decoder(dict[str, int | float | bool | str])
+params_decoder = Decoder(dict[str, Count | float | bool | str])
