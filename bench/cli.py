@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from . import difference, export, import_results, stored_commands
+from . import difference, export, housekeeping, import_results, stored_commands
 from .command_options import (
     EXIT_CODES,
     RESUME,
@@ -440,6 +440,9 @@ for command in (
     stored_commands.break_even,
     stored_commands.check,
     stored_commands.collectives,
+    housekeeping.validate,
+    housekeeping.merge,
+    housekeeping.clean,
 ):
     app.command()(command)
 app.command("import")(import_results.import_results)
