@@ -1,0 +1,165 @@
+"""The roofline of each device: what its cases reach, under the roofs that their records name.
+
+S. Williams, A. Waterman, D. Patterson, Roofline: an insightful visual performance model for
+multicore architectures, Communications of the ACM 52 (4), 2009.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..quantity import UNKNOWN, format_fraction, format_rate, format_seconds
+from ..rates import call_time
+from ..record import Record, Status
+from .blocks import Cell, Chart, Heading, Notes, Section, Table
+from .case_words import full_name, known_ceilings, roof_of
+from .ceilings import Ceiling, find_ceilings
+from .roofline_plot import Mark, plot_roofline
+from .runs import PageRun, titles
+from .svg import draw
+from .text import count, name
+
+#: More would hide one another, and make the page heavy.
+MOST_POINTS = 800
+_MOST_CHARTS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A case in the plane: FLOP per byte moved, and FLOP per second."""
+
+    record: Record
+    intensity: float
+    flops_per_s: float
+
+
+def locate(record: Record) -> Point | None:
+    """Where a case stands, or None: it has no result, no stated cost, or does no arithmetic.
+
+    FLOP are of all engines, matrix, vector and scalar; bytes are those moved if nothing stays on
+    the chip between operators.
+    """
+    cost, time = record.cost, call_time(record)
+    if record.status is not Status.OK or cost is None or time is None or time.value <= 0:
+        return None
+    flops = cost.flops + cost.vector_flops + cost.scalar_flops
+    if flops <= 0 or cost.bytes_moved <= 0:
+        return None
+    return Point(record, flops / cost.bytes_moved, flops / time.value / record.case.devices)
+
+
+def roofline_section(runs: Sequence[PageRun]) -> Section | None:
+    """A chart for each device of each run; None where no case can be placed."""
+    blocks: list[Chart | Notes] = []
+    absent, left_out = 0, 0
+    for title, run in zip(titles(runs), runs, strict=True):
+        for device in run.devices:
+            own = [r for r in run.records if r.device and name(r.device.name) == device]
+            points = [point for record in own if (point := locate(record)) is not None]
+            absent += sum(r.status is Status.OK for r in own) - len(points)
+            if not points:
+                continue
+            if len(blocks) >= _MOST_CHARTS:
+                left_out += 1
+                continue
+            heading = device if len(runs) == 1 else f"{title}: {device}"
+            blocks.append(_chart(heading, f"roofline-{len(blocks) + 1}", points, own))
+    if not blocks:
+        return None
+    notes = []
+    if absent:
+        notes.append(
+            f"{count(absent, 'case')} with a result but no place here: a copy does no arithmetic, "
+            "and a workload may state no cost"
+        )
+    if left_out:
+        notes.append(f"{count(left_out, 'device')} more not drawn")
+    blocks += [Notes(notes)] if notes else []
+    return Section(
+        "roofline",
+        "How far from the roof",
+        "Each mark is a case of one device: to the right more arithmetic for each byte, upwards "
+        "faster. A slanted roof is a memory, a level one arithmetic in a dtype. The nearer to its "
+        "roof, the less is left to gain.",
+        blocks,
+    )
+
+
+def _chart(title: str, id_: str, points: list[Point], own: list[Record]) -> Chart:
+    shown = points[:MOST_POINTS]
+    ceilings = find_ceilings(own)
+    marks = [
+        Mark(point.intensity, point.flops_per_s, name(point.record.case.dtype), _said(point))
+        for point in shown
+    ]
+    said = f"{count(len(shown), 'case')} under {count(len(ceilings), 'roof')}"
+    more = f"; {count(len(points) - len(shown), 'case')} more not drawn" * (
+        len(points) > len(shown)
+    )
+    return Chart(
+        id_,
+        draw(
+            plot_roofline(marks, ceilings),
+            f"Roofline of {title}",
+            f"{said}; the table below has them",
+        ),
+        f"{title}: {said}{more}",
+        _data(title, f"{id_}-data", shown, ceilings, known_ceilings(own)),
+        narrowest_px=620,
+    )
+
+
+def _data(
+    title: str, id_: str, points: list[Point], ceilings: list[Ceiling], known: list[str]
+) -> Table:
+    rows = [
+        [
+            Cell(f"roof: {name(one.name)}"),
+            Cell(UNKNOWN),
+            Cell(format_rate(one.rate, "FLOP/s" if one.kind == "arithmetic" else "B/s")),
+            Cell(UNKNOWN),
+            Cell(one.ceiling, more=name(one.words)),
+        ]
+        for one in ceilings
+    ]
+    for point in points:
+        time = call_time(point.record)
+        fractions = [
+            f"{format_fraction(roof.fraction)} of {ceiling}"
+            for ceiling in known
+            if (roof := roof_of(point.record, ceiling)) and roof.fraction is not None
+        ]
+        rows.append(
+            [
+                Cell(full_name(point.record)),
+                Cell(f"{point.intensity:.3g}"),
+                Cell(format_rate(point.flops_per_s, "FLOP/s")),
+                Cell(format_seconds(time.value if time else None)),
+                Cell(", ".join(fractions) or UNKNOWN),
+            ]
+        )
+    headings = [
+        Heading("case or roof"),
+        Heading("FLOP/B", figure=True),
+        Heading("rate", figure=True),
+        Heading("time of a call", figure=True),
+        Heading("of the ceiling"),
+    ]
+    return Table(id_, f"What the roofline of {title} shows", headings, rows)
+
+
+def _said(point: Point) -> str:
+    time = call_time(point.record)
+    parts = [
+        full_name(point.record),
+        format_rate(point.flops_per_s, "FLOP/s"),
+        f"{point.intensity:.3g} FLOP/B",
+        format_seconds(time.value if time else None),
+    ]
+    fractions = [r for r in point.record.roofs if r.fraction is not None]
+    parts += [
+        f"{format_fraction(r.fraction)} of {r.ceiling}" + (f" ({name(r.bound)})" if r.bound else "")
+        for r in fractions
+    ]
+    return ", ".join(parts)

@@ -1,0 +1,70 @@
+"""A run as a page takes it: its records, what to call it, and what to know about the file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ..record import Record, Status
+from .text import name
+
+
+@dataclass(frozen=True, slots=True)
+class PageRun:
+    """``file`` is the name of the run's file, without its folder. ``records`` are all of real
+    devices or all simulated. ``notices`` say what reading left out."""
+
+    file: str
+    records: Sequence[Record]
+    notices: Sequence[str] = ()
+
+    @property
+    def title(self) -> str:
+        """What the user called the run, else its id or file."""
+        if not self.records:
+            return name(self.file)
+        first = self.records[0]
+        # Published figures are of a file and a chip, not of a run; its label names the file alone.
+        if first.origin == "published":
+            return name(self.file)
+        return name(first.label or first.run)
+
+    @property
+    def time(self) -> str:
+        """When the first of its cases was measured or published, as a person writes it."""
+        return format_time(min((record.time for record in self.records), default=""))
+
+    @property
+    def ok(self) -> list[Record]:
+        """The records with a result."""
+        return [record for record in self.records if record.status is Status.OK]
+
+    @property
+    def devices(self) -> list[str]:
+        """What the devices call themselves."""
+        named = (record.device.name for record in self.records if record.device)
+        return [name(one) for one in dict.fromkeys(named)]
+
+    @property
+    def origins(self) -> list[str]:
+        """Where the figures come from: measured, published or simulated; mostly one."""
+        return sorted({record.origin for record in self.records})
+
+
+def format_time(time: str) -> str:
+    """``2026-11-26 08:36 UTC`` of a moment; what isn't one, such as a month, as it stands."""
+    try:
+        moment = datetime.fromisoformat(time)
+    except ValueError:
+        return name(time)
+    return name(time) if moment.tzinfo is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def titles(runs: Sequence[PageRun]) -> list[str]:
+    """A title for each run, told apart by letters where two are the same."""
+    given = [run.title for run in runs]
+    return [
+        f"{title} ({'ABCDEFGHIJKLMNOPQRSTUVWXYZ'[i % 26]})" if given.count(title) > 1 else title
+        for i, title in enumerate(given)
+    ]

@@ -1,0 +1,45 @@
+"""Texts of records as a page may show them: nothing invisible, nothing endless."""
+
+from __future__ import annotations
+
+import re
+
+#: What a reader can't see, or what turns the order of letters around: controls, directional
+#: marks, line separators, and code points that are no characters (a surrogate breaks UTF-8).
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ud800-\udfff\ufffe\uffff]"
+)
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+#: Characters of a message; a compiler's may be megabytes.
+LONGEST_MESSAGE = 1200
+#: Characters of a name.
+LONGEST_NAME = 160
+
+
+def clean(text: str) -> str:
+    """The text with every hidden character made visible as U+FFFD. Ends of line and tabs stay."""
+    return _HIDDEN.sub(_REPLACEMENT, text)
+
+
+def one_line(text: str, limit: int = LONGEST_MESSAGE) -> str:
+    """Clean, blanks and ends of line made single blanks, and cut with a note past ``limit``."""
+    line = " ".join(clean(text).split())
+    more = len(line) - limit
+    return line if more <= 0 else f"{line[:limit]}… ({more} more characters)"
+
+
+def name(text: str) -> str:
+    """One line of a name's length."""
+    return one_line(text, LONGEST_NAME)
+
+
+def count(number: int, noun: str) -> str:
+    """``1 case``, ``1,234 cases``."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def lower(status: str) -> str:
+    """A status or verdict in words: ``newly failing``; "OK" stays as it is."""
+    return status if status == "OK" else status.replace("_", " ").lower()
