@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..frame_columns import CEILINGS
 from ..quantity import UNKNOWN, format_fraction, format_ratio, format_seconds
+from ..table import CEILINGS
 from .blocks import Block, Cell, Heading, Section, Table, Tone
 from .case_words import status_cell
 from .speedup import classes_table, format_interval, invert, speedup_chart
@@ -158,7 +158,7 @@ def _speedup_cell(row: DiffRow) -> Cell:
 def _fraction_cell(side: Side | None) -> Cell:
     """Of the first ceiling that is known, attained before specified."""
     fractions = side.fractions if side is not None else {}
-    for ceiling in ("attained", *CEILINGS):
+    for ceiling in CEILINGS:
         value = fractions.get(ceiling)
         if value is not None:
             return Cell(

@@ -20,6 +20,7 @@ BROWSER = next(
 )
 NEEDED = ("playwright", "axe_playwright_python", "altair", "vl_convert", "jinja2")
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome here"),
     pytest.mark.skipif(
         any(importlib.util.find_spec(name) is None for name in NEEDED),

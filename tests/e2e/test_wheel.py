@@ -99,7 +99,7 @@ def test_no_run_test_or_cache_is_shipped(names):
     suffixes = {Path(name).suffix for name in names if name.startswith("trnbench/")}
     folders = {part for name in names for part in Path(name).parts[:-1]}
 
-    assert suffixes <= {".py", ".toml", ".typed", ".html"}
+    assert suffixes <= {".py", ".toml", ".typed", ".css", ".js", ".j2"}
     assert folders.isdisjoint({"tests", "runs", "docs", "__pycache__"})
 
 
