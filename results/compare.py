@@ -139,14 +139,16 @@ class Comparison:
     def headline(self) -> str:
         """One sentence: how many cases became what, and the geometric mean of all."""
         counts = self.counts
-        common = self.pairing.in_a.size
+        # A case that one side skipped is in both files, and there is nothing to compare.
+        alone = [counts.get(verdict, 0) for verdict in (Verdict.MISSING, Verdict.NEW)]
+        common = self.verdicts.size - sum(alone)
         said = [f"{counts[v]} {words}" for v, words in _SAID.items() if counts.get(v)]
         shared = sum(count for name, count in counts.items() if name not in _PLACES)
         said += [f"{shared} without a result in either"] if shared else []
         line = f"{common} common case{'' if common == 1 else 's'}"
         line += f": {', '.join(said)}" if said else ""
-        for count, where in ((counts.get(Verdict.MISSING), "A"), (counts.get(Verdict.NEW), "B")):
-            line += f"; {count} only in {where}" if count else ""
+        for count, where in zip(alone, "AB", strict=True):
+            line += f"; {count} only measured in {where}" if count else ""
         for mean in self.geometric_means[:1]:
             line += f"; B takes {format_ratio(mean.ratio)} times as long in the geometric mean"
             if mean.low is not None and mean.high is not None:

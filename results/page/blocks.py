@@ -11,6 +11,10 @@ from typing import ClassVar, Literal
 
 from markupsafe import Markup
 
+#: Letters of a cell that are never broken: dtypes, modes, statuses with their sign.
+_SHORT = 18
+_PROSE = 48
+
 Tone = Literal["", "good", "bad", "warn", "muted"]
 
 
@@ -34,6 +38,16 @@ class Cell:
     more: str = ""
     tone: Tone = ""
     fraction: float | None = None
+
+    @property
+    def short(self) -> bool:
+        """Whether the text stays on one line however narrow its column."""
+        return len(self.text) <= _SHORT
+
+    @property
+    def prose(self) -> bool:
+        """Whether a sentence stands here, which needs room to be read."""
+        return len(self.text) > _PROSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +140,8 @@ class Summary:
     sentences: Sequence[str]
     tiles: Sequence[Tile]
     banner: str = ""
+
+    @property
+    def columns(self) -> int:
+        """Of the tiles on a wide screen: no row with one tile alone."""
+        return 3 if len(self.tiles) % 3 == 0 or len(self.tiles) == 5 else 4

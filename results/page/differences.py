@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..quantity import UNKNOWN, format_fraction, format_ratio, format_seconds
 from ..table import CEILINGS
-from .blocks import Block, Cell, Heading, Section, Table, Tone
+from .blocks import Block, Cell, Heading, Notes, Section, Table, Tone
 from .case_words import status_cell
 from .speedup import classes_table, format_interval, invert, speedup_chart
 from .text import count, lower, name, one_line
@@ -33,6 +33,19 @@ VERDICTS: dict[str, tuple[str, Tone]] = {
     "UNDECIDED": ("?", "muted"),
     "SAME": ("=", "muted"),
 }
+MEANINGS = {
+    "NEWLY_FAILING": "a result in A and none in B",
+    "SLOWER": "by more than the smallest difference that matters, beyond chance",
+    "FASTER": "by more than the smallest difference that matters, beyond chance",
+    "UNPAIRED": "a difference that may be of the machine's mood: two stored runs of one kind of "
+    "machine, made at different times",
+    "NEWLY_WORKING": "a result in B and none in A",
+    "NOT_COMPARABLE": "not the same work, or a time that isn't to be trusted",
+    "MISSING": "only in A",
+    "NEW": "only in B",
+    "UNDECIDED": "the intervals are too wide to tell, or there are none",
+    "SAME": "equal within the smallest difference that matters",
+}
 #: What a call costs in a unit of silicon or money -> the heading of its column.
 _UNITS = {"chip": "per chip", "usd": "per dollar"}
 
@@ -55,6 +68,7 @@ def differences_section(
         classes = classes_table(a, b, f"classes-{number}", comparison)
         blocks += [one for one in (chart, classes) if one is not None]
         blocks.append(_table(a, b, f"differences-{number}", rows, comparison.counts))
+        blocks.append(Notes(_explain(comparison.counts)))
     if not blocks:
         return None
     return Section(
@@ -66,6 +80,15 @@ def differences_section(
         "the baseline and B the run.",
         blocks,
     )
+
+
+def _explain(counts: Mapping[str, int]) -> list[str]:
+    """What each verdict that occurs means."""
+    return [
+        f"{VERDICTS[verdict][0]} {lower(verdict)}: {count(number, 'case')}, {MEANINGS[verdict]}"
+        for verdict, number in counts.items()
+        if verdict in MEANINGS
+    ]
 
 
 def verdict_cell(row: DiffRow) -> Cell:
@@ -95,7 +118,7 @@ def _table(a: str, b: str, id_: str, rows: Sequence[DiffRow], counts: dict[str, 
 def _columns(a: str, b: str, rows: Sequence[DiffRow]) -> list[Column]:
     """Those that have something to say in this comparison."""
     columns = [
-        Column(Heading("case"), lambda row: Cell(name(f"{row.workload} {row.configuration}"))),
+        Column(Heading("case"), _case_cell),
         Column(Heading("dtype"), lambda row: Cell(name(row.dtype))),
     ]
     if len({row.mode for row in rows}) > 1:
@@ -128,6 +151,15 @@ def _columns(a: str, b: str, rows: Sequence[DiffRow]) -> list[Column]:
         roof = Heading("of roof", figure=True, explained="of the run, and of which ceiling")
         columns.append(Column(roof, lambda row: _fraction_cell(row.b)))
     return [*columns, Column(Heading("why"), _why_cell)]
+
+
+def _case_cell(row: DiffRow) -> Cell:
+    """The case by the baseline's name, and the run's own where that is another."""
+    own = row.b.configuration if row.b is not None else row.configuration
+    return Cell(
+        name(f"{row.workload} {row.configuration}"),
+        more="" if own == row.configuration else f"B: {name(own)}",
+    )
 
 
 def _differs(units: float | None, ratio: float | None) -> bool:
@@ -171,6 +203,6 @@ def _fraction_cell(side: Side | None) -> Cell:
 
 
 def _why_cell(row: DiffRow) -> Cell:
-    """What the time went to, else what the verdict rests on; the rest small below."""
-    first, *rest = [text for text in (row.cause, row.why, *row.notes[:_MOST_NOTES]) if text] or [""]
-    return Cell(one_line(first), more=one_line("; ".join(rest)))
+    """What the time went to, else what the verdict rests on; doubts and remarks small below."""
+    notes = "; ".join(row.notes[:_MOST_NOTES])
+    return Cell(one_line(row.cause or row.why), more=one_line(notes))

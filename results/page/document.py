@@ -143,7 +143,10 @@ def _environment() -> Any:
 
 
 def _visible(value: Any) -> Any:
-    """What a template writes: texts without hidden characters; markup of our own as it is."""
+    """What a template writes: texts without hidden characters, with a figure's per cent on its
+    line; markup of our own as it is."""
     from markupsafe import Markup
 
-    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return clean(value).replace(" %", "\N{NO-BREAK SPACE}%")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .palette import MUTED, SERIES, SHAPES
+from .text import shorten
 
 _ROW_PX = 22
 _WIDTH_PX = 560
 #: What a letter of a row's name may take, whatever the reader's font: the renderer measures with
 #: a font of its own.
 _LETTER_PX = 7.4
-_NAME_PX = 330
+_NAME_LETTERS = 44
 #: Steps within a decade, the coarsest first.
 _STEPS = (
     (1.0,),
@@ -47,6 +48,7 @@ def dot_plot(
     """The chart; ``one`` draws a line at 1, where nothing differs. Rows stand as they come."""
     import altair as alt
 
+    dots = [replace(dot, row=shorten(dot.row, _NAME_LETTERS)) for dot in dots]
     rows = list(dict.fromkeys(dot.row for dot in dots))
     ends = [end for dot in dots for end in (dot.value, dot.low, dot.high) if end]
     low, high = min(ends), max(ends)
@@ -57,36 +59,35 @@ def dot_plot(
     ticks = log_ticks(low / 1.15, high * 1.15)
     x_axis = alt.Axis(format=axis_format, values=ticks, grid=True, labelOverlap="greedy")
     x = alt.X("value:Q", scale=x_scale, title=axis_title, axis=x_axis)
-    extent = min(_NAME_PX, _LETTER_PX * max(map(len, rows)))
-    y_axis = alt.Axis(ticks=False, domain=False, grid=True, minExtent=extent, labelLimit=_NAME_PX)
+    extent = _LETTER_PX * max(map(len, rows))
+    y_axis = alt.Axis(ticks=False, domain=False, grid=True, minExtent=extent, labelLimit=0)
     y = alt.Y("row:N", sort=rows, title=None, axis=y_axis)
     colour = alt.Scale(domain=list(series), range=list(SERIES[: len(series)]))
     shapes = alt.Scale(domain=list(series), range=list(SHAPES[: len(series)]))
     data = alt.InlineData(
         values=[
-            {"row": d.row, "series": d.series, "value": d.value, "low": d.low, "high": d.high}
-            | {"said": d.said}
-            for d in dots
+            {"row": dot.row, "series": dot.series, "value": dot.value, "said": dot.said}
+            for dot in dots
         ]
     )
     base = alt.Chart(data)
-    legend = (
-        alt.Legend(title=None, columnPadding=24, labelLimit=_NAME_PX) if len(series) > 1 else None
-    )
+    legend = alt.Legend(title=None, columnPadding=24) if len(series) > 1 else None
     layers: list[Any] = []
     if one:
         rule = alt.Chart(alt.InlineData(values=[{"value": 1.0}]))
         layers.append(rule.mark_rule(color=MUTED, strokeDash=[4, 3], aria=False).encode(x=x))
-    if any(dot.low is not None for dot in dots):
-        whisker = base.transform_filter("isValid(datum.low) && isValid(datum.high)")
-        layers.append(
-            whisker.mark_rule(strokeWidth=1.5, aria=False).encode(
-                x=alt.X("low:Q", scale=x_scale, title=axis_title, axis=x_axis),
-                x2="high:Q",
-                y=y,
-                color=alt.Color("series:N", scale=colour, legend=None),
-            )
-        )
+    for own, stroke in zip(series, SERIES, strict=False):
+        # A colour each, not a channel: a channel without a legend would take the marks' away.
+        whiskers = [
+            {"row": dot.row, "low": dot.low, "high": dot.high}
+            for dot in dots
+            if dot.series == own and dot.low is not None and dot.high is not None
+        ]
+        if whiskers:
+            rule = alt.Chart(alt.InlineData(values=whiskers))
+            reach = alt.X("low:Q", scale=x_scale, title=axis_title, axis=x_axis)
+            rule = rule.mark_rule(color=stroke, strokeWidth=1.5, aria=False)
+            layers.append(rule.encode(x=reach, x2="high:Q", y=y))
     layers.append(
         base.mark_point(size=64, strokeWidth=2, opacity=1).encode(
             x=x,

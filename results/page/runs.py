@@ -21,13 +21,13 @@ class PageRun:
 
     @property
     def title(self) -> str:
-        """What the user called the run, else its id or file."""
+        """What the user called the run, else its id or file; the device where it is the one thing
+        that published figures have in common."""
         if not self.records:
             return name(self.file)
         first = self.records[0]
-        # Published figures are of a file and a chip, not of a run; its label names the file alone.
         if first.origin == "published":
-            return name(self.file)
+            return self.devices[0] if len(self.devices) == 1 else name(self.file)
         return name(first.label or first.run)
 
     @property

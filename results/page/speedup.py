@@ -97,7 +97,12 @@ def _data(title: str, id_: str, rows: Sequence[DiffRow]) -> Table:
 
 
 def classes_table(a: str, b: str, id_: str, comparison: Comparison) -> Table | None:
-    """The geometric mean of each class of cases; None where no case has a ratio."""
+    """The geometric means of all cases and of each class of several; None where no case has a
+    ratio. A class of one is a row of the table of differences."""
+    means = comparison.geometric_means
+    shown = [mean for mean in means if mean.cases > 1] or means[:1]
+    alone = len(means) - len(shown)
+    note = f"Without {count(alone, 'class', 'classes')} of one case." if alone else ""
     rows = [
         [
             Cell(name(label)),
@@ -106,7 +111,7 @@ def classes_table(a: str, b: str, id_: str, comparison: Comparison) -> Table | N
             Cell(format_interval(low, high) or UNKNOWN),
             Cell(format_ratio(invert(expected)), sort=invert(expected)),
         ]
-        for label, number, ratio, low, high, expected in comparison.geometric_means
+        for label, number, ratio, low, high, expected in shown
     ]
     if not rows:
         return None
@@ -117,4 +122,4 @@ def classes_table(a: str, b: str, id_: str, comparison: Comparison) -> Table | N
         Heading("95 % interval", figure=True),
         Heading("expected", figure=True, explained="by specification"),
     ]
-    return Table(id_, f"Geometric means of {b} against {a}", headings, rows)
+    return Table(id_, f"Geometric means of {b} against {a}", headings, rows, note=note)

@@ -181,13 +181,20 @@ def _difference_tiles(a: str, b: str, comparison: Comparison) -> list[Tile]:
     tiles.append(
         Tile(
             f"{b}: verdicts",
-            _say_counts(loud) or "no difference",
+            _say_counts(loud) or _nothing_loud(comparison.counts),
             f"of {count(total, 'case')}" + (f"; {rest}" if rest else ""),
             "bad" if loud["NEWLY_FAILING"] or loud["SLOWER"] else "",
         )
     )
     dollars = _dollars_tile(a, b, comparison)
     return [*tiles, dollars] if dollars else tiles
+
+
+def _nothing_loud(counts: Mapping[str, int]) -> str:
+    """Where no case got faster, slower or broken: that is known, or it isn't."""
+    if not set(counts) - {"MISSING", "NEW"}:
+        return "no common case"
+    return "no difference" if set(counts) <= {"SAME", "MISSING", "NEW"} else "nothing decided"
 
 
 def _dollars_tile(a: str, b: str, comparison: Comparison) -> Tile | None:

@@ -35,9 +35,17 @@ def name(text: str) -> str:
     return one_line(text, LONGEST_NAME)
 
 
-def count(number: int, noun: str) -> str:
+def shorten(text: str, letters: int) -> str:
+    """The text, without its middle where it is longer: names of cases differ at both ends."""
+    if len(text) <= letters:
+        return text
+    tail = letters // 2
+    return f"{text[: letters - tail - 1]}…{text[-tail:]}"
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
     """``1 case``, ``1,234 cases``."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def lower(status: str) -> str:

@@ -477,10 +477,10 @@ def test_the_table_holds_ratios_expectations_and_the_rest(make, width):
     for figure in ("1.01 ms", "2.16 ms", "2.13", "0.250", *roofs_shown):
         assert figure in line
     flat = " ".join(text.split())
-    assert "only in A: matmul[gone-fp32-eager-cpu]" in flat
-    assert "only in B: matmul[square-512-int8-eager-cpu]" in flat
+    assert "only measured in A: matmul[gone-fp32-eager-cpu]" in flat
+    assert "only measured in B: matmul[square-512-int8-eager-cpu]" in flat
     assert "2 common cases: 1 that two stored runs can't decide" in flat
-    assert "1 without a result in either; 1 only in A; 1 only in B" in flat
+    assert "1 without a result in either; 1 only measured in A; 1 only measured in B" in flat
     assert MEASURE_AGAIN.format(factor=2.0) in flat
 
 
