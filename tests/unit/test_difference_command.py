@@ -1,0 +1,136 @@
+"""``trnbench diff`` and ``trnbench baseline`` as they are typed."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from trnbench.bench.cli import app
+from trnbench.results import frame
+from trnbench.results.lines import RecordError, StoreError
+
+QUIET = (1e-3, 1.001e-3, 0.999e-3)
+
+
+@pytest.fixture
+def folder(make, tmp_path):
+    """Three runs of a label "old", and three of "new" that take 12 % longer."""
+    for label, factor, day in (("old", 1.0, 10), ("new", 1.12, 11)):
+        for number, mood in enumerate((1.0, 1.01, 0.99)):
+            run = f"202611{day}T00000{number}Z-aaaaaa"
+            records = [
+                make.record(
+                    make.case(mode=mode),
+                    medians=tuple(median * factor * mood * of_mode for median in QUIET),
+                    run=run,
+                    label=label,
+                )
+                for mode, of_mode in (("eager", 1.0), ("compiled", 0.5))
+            ]
+            lines = "".join(f"{record.model_dump_json()}\n" for record in records)
+            (tmp_path / f"{run}.jsonl").write_text(lines)
+    return tmp_path
+
+
+def typed(folder, *arguments):
+    return CliRunner().invoke(app, [*map(str, arguments), "--out", str(folder)])
+
+
+def verdicts(result):
+    return {row["mode"]: row["verdict"] for row in json.loads(result.stdout)}
+
+
+def test_the_newest_run_of_each_label_can_t_decide_and_all_of_them_can(folder):
+    single = typed(folder, "diff", "old", "new", "--json")
+    several = typed(folder, "diff", "old", "new", "--json", "--all-runs")
+    trusted = typed(folder, "diff", "old", "new", "--json", "--between-runs", "1")
+
+    assert verdicts(single) == {"eager": "UNPAIRED", "compiled": "UNPAIRED"}
+    assert verdicts(several) == {"eager": "SLOWER", "compiled": "SLOWER"}
+    assert verdicts(trusted) == {"eager": "SLOWER", "compiled": "SLOWER"}
+    assert (single.exit_code, several.exit_code) == (0, 0)
+
+
+def test_a_gate_exits_with_the_code_of_its_class(folder):
+    def code(*options):
+        return typed(folder, "diff", "old", "new", "--all-runs", *options).exit_code
+
+    assert code("--fail-on", "slower,failing") == 13
+    assert code("--fail-on", "failing") == 0
+    assert code("--limit", "latency_ms < 1") == 14
+    assert code("--limit", "compiled: latency_ms < 1", "--fail-on", "missing") == 0
+
+
+def test_a_baseline_stands_in_for_its_run(folder):
+    target = folder / "baseline.json"
+    assert isinstance(typed(folder, "baseline", "old", "-o", target).exception, Exception)
+    target = folder / "kept" / "baseline.jsonl"
+    target.parent.mkdir()
+    made = typed(folder, "baseline", "old", "-o", target)
+
+    assert made.exit_code == 0
+    assert "2 cases" in made.stdout
+    found = typed(folder, "diff", target, "new", "--json")
+    assert verdicts(found) == {"eager": "UNPAIRED", "compiled": "UNPAIRED"}
+
+
+def test_one_run_is_held_against_itself_by_an_axis(folder):
+    (row,) = json.loads(typed(folder, "diff", "old", "--by", "mode", "--json").stdout)
+
+    assert (row["verdict"], row["a"]["mode"], row["b"]["mode"]) == ("FASTER", "eager", "compiled")
+    assert row["ratio"] == pytest.approx(0.5, rel=1e-3)
+    (back,) = json.loads(typed(folder, "diff", "old", "--by", "mode=compiled", "--json").stdout)
+    assert back["verdict"] == "SLOWER"
+
+
+def test_three_runs_are_two_comparisons_and_markdown_is_a_form(folder):
+    rows = json.loads(typed(folder, "diff", "old", "new", "old", "--json").stdout)
+    text = typed(folder, "diff", "old", "new", "--markdown").stdout
+
+    assert len(rows) == 4
+    assert text.startswith("### 2 common cases")
+    assert "| UNPAIRED |" in text
+
+
+def test_parquet_is_a_run_too(folder):
+    pytest.importorskip("pyarrow")
+    for label in ("old", "new"):
+        target = folder / f"{label}.parquet"
+        assert typed(folder, "export", label, "--to", "parquet", "-o", target).exit_code == 0
+
+    found = typed(folder, "diff", folder / "old.parquet", folder / "new.parquet", "--json")
+    assert verdicts(found) == {"eager": "UNPAIRED", "compiled": "UNPAIRED"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("old",), "wanted A and B"),
+        (("old", "gone"), "no file, folder, run or label 'gone'"),
+        (("old", "new", "--fail-on", "slow"), "wanted one of failing"),
+        (("old", "new", "--limit", "speed < 1"), "no metric 'speed'"),
+        (("old", "new", "--price", "trn2"), "wanted CHIP=USD"),
+        (("old", "--by", "dtype"), "--by 'dtype' given"),
+        (("old", "new", "--json", "--markdown"), "wanted one form"),
+    ],
+)
+def test_what_can_t_be_meant_is_one_message(folder, arguments, said):
+    result = typed(folder, "diff", *arguments)
+
+    assert said in str(result.exception)
+
+
+def test_large_files_are_read_side_by_side(folder, monkeypatch):
+    sides = [[path] for path in sorted(folder.glob("*.jsonl"))[:3]]
+    one_by_one = frame.load_apart(sides)
+    monkeypatch.setattr(frame, "_LARGE_BYTES", 0)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+
+    for found, wanted in zip(frame.load_apart(sides), one_by_one, strict=True):
+        pd.testing.assert_frame_equal(found, wanted)
+    sides[1][0].write_text("{\n{}\n")
+    with pytest.raises((RecordError, StoreError), match="line 1"):
+        frame.load_apart(sides)
