@@ -15,6 +15,7 @@ ROOMS = ("backends", "bench", "models", "results", "specs")
 CALLED_FROM_OUTSIDE = {
     "results.statistics.paired_ratio": "judges interleaved pairs, which a stored run doesn't have; "
     "tests/experiments/bare_loop.py measures some",
+    "results.page.blocks.Cell.prose": "templates/blocks.html.j2 asks each cell",
 }
 #: Methods that a library calls on a class derived from one of its own.
 METHODS_OF_LIBRARIES = {"forward", "parse_args", "reportinfo", "repr_failure", "runtest"}

@@ -7,10 +7,17 @@ from html.parser import HTMLParser
 
 import pytest
 
+from trnbench.bench.errors import UsageError
+from trnbench.bench.report import run_report_command
 from trnbench.results.compare import compare
 from trnbench.results.frame import frame_of
 from trnbench.results.page import PageRun, render_page, require_extra
+from trnbench.results.page.ceilings import read_rate
 from trnbench.results.page.document import MissingExtraError
+from trnbench.results.page.runs import titles
+from trnbench.results.page.speedup import format_interval, invert
+from trnbench.results.page.svg import DrawingError, embed
+from trnbench.results.page.text import shorten
 from trnbench.results.record import Failure, Record, Status
 
 pytest.importorskip("altair")
@@ -221,3 +228,117 @@ def test_without_its_packages_the_extra_is_named(monkeypatch):
 
     with pytest.raises(MissingExtraError, match=r'pip install "trnbench\[report\]"'):
         require_extra()
+
+
+def test_a_chart_with_intervals_keeps_its_legend(make):
+    html = page_of(run_of(make), run_of(make, run="b", factor=0.5))
+    chart = html.split('id="speedup-1"')[1].split("</svg>")[0]
+
+    assert re.findall(r">(measured|expected by specification)</text>", chart) == [
+        "measured",
+        "expected by specification",
+    ]
+    # A mark for each case measured, one for each expected; whiskers are no marks.
+    assert chart.count("times as fast (") == 6
+    assert chart.count("times as fast by specification") == 6
+
+
+def test_the_ends_of_an_interval_change_places_with_the_ratio():
+    assert invert(0.5) == 2.0
+    assert invert(None) is None
+    assert format_interval(0.25, 0.5) == "2.00 to 4.00"
+    assert format_interval(None, 0.5) == ""
+
+
+@pytest.mark.parametrize(
+    ("factor", "wanted"), [(1.0, "nothing decided"), (0.2, "6 faster"), (5.0, "6 slower")]
+)
+def test_what_is_undecided_is_not_called_equal(make, factor, wanted):
+    noisy = tuple(median * spread for median, spread in zip(QUIET, (1.0, 1.3, 0.7), strict=True))
+    medians = noisy if factor == 1.0 else tuple(median * factor for median in QUIET)
+    second = [
+        make.record(record.case, medians=tuple(n * m for m in medians), run="b")
+        for n, record in zip((1, 1, 2, 2, 3, 3), run_of(make), strict=True)
+    ]
+    html = page_of(run_of(make), second)
+
+    (value,) = re.findall(r"b: verdicts</dt><dd class=\"value[^\"]*\">([^<]+)<", html)
+    assert value == wanted
+
+
+def test_runs_of_one_title_are_told_apart(make):
+    first, second = run_of(make, label="same"), run_of(make, run="b", label="same")
+
+    assert titles([PageRun("a.jsonl", first), PageRun("b.jsonl", second)]) == [
+        "same (A)",
+        "same (B)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "unit", "rate"),
+    [
+        ("fp32 on 1 core: 32 FLOP/cycle x 3.69 GHz = 118 GFLOP/s", "FLOP/s", 118e9),
+        ("HBM 880 GB/s", "B/s", 880e9),
+        ("HBM 880 GB/s", "FLOP/s", None),
+        ("0 B/s", "B/s", None),
+        ("no published rate", "FLOP/s", None),
+    ],
+)
+def test_a_roof_is_read_from_the_words_of_a_record(words, unit, rate):
+    assert read_rate(words, unit) == rate
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        "<script>alert(1)</script>",
+        "<a href='http://example.com'><text>x</text></a>",
+        "<image href='http://example.com/x.png'/>",
+        "<rect fill='url(#x)'/>",
+        "<style>@import 'http://example.com'</style>",
+        "<foreignObject><p>x</p></foreignObject>",
+    ],
+)
+def test_a_drawing_that_holds_more_than_shapes_is_refused(drawn):
+    with pytest.raises(DrawingError):
+        embed(f"<svg xmlns='http://www.w3.org/2000/svg'>{drawn}</svg>", "title", "description")
+
+
+def test_what_a_drawing_may_not_say_is_left_out():
+    drawn = embed(
+        "<svg xmlns='http://www.w3.org/2000/svg'><path d='M0,0' fill='#010001' onclick='x()' "
+        "style='x' href='y' role='graphics-symbol' aria-label='&lt;b&gt;'/></svg>",
+        '"><script>',
+        "what it shows",
+    )
+
+    assert "onclick" not in drawn
+    assert "style" not in drawn
+    assert "href" not in drawn
+    assert "<script>" not in drawn
+    assert "<title>&lt;b&gt;</title>" in drawn
+    assert 'class="f-ink mark"' in drawn
+
+
+def test_a_long_name_keeps_both_its_ends():
+    assert shorten("matmul square-512", 44) == "matmul square-512"
+    short = shorten(f"matmul {'x' * 80} bf16", 20)
+    assert len(short) == 20
+    assert short.startswith("matmul")
+    assert short.endswith(" bf16")
+
+
+@pytest.mark.parametrize(
+    ("names", "page", "wanted"),
+    [
+        ([], "page.html", "at least one"),
+        (["x"], "page.pdf", "ends in .html"),
+        (["x"], "nowhere/page.html", "folder that exists"),
+    ],
+)
+def test_a_page_that_cannot_be_written_says_why(tmp_path, names, page, wanted):
+    with pytest.raises(UsageError, match=wanted):
+        run_report_command(names, tmp_path, tmp_path / page)
+
+    assert list(tmp_path.iterdir()) == []
