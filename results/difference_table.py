@@ -65,7 +65,10 @@ def print_comparison(
         for line in _unexpected(rows):
             say(console, line, "dim")
     _print_reasons(comparison, console)
-    for verdict, said in ((Verdict.MISSING, "only measured in A"), (Verdict.NEW, "only measured in B")):
+    for verdict, said in (
+        (Verdict.MISSING, "only measured in A"),
+        (Verdict.NEW, "only measured in B"),
+    ):
         alone = comparison.rows_of([verdict], _MOST_NAMES)
         if alone:
             more = comparison.counts[verdict] - len(alone)
