@@ -9,6 +9,7 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from ..results.exports.pytest_benchmark import extra_info
 from ..results.fold import per_call_s
 from ..results.record import Record
 
@@ -65,7 +66,7 @@ def replay(item: pytest.Item, record: Record) -> bool:
         group=record.case.workload,
         **options,
     )
-    fixture.extra_info.update(extra_info(record))
+    fixture.extra_info.update(extra_info(record, "isolated"))
     fixture.pedantic(_nothing, rounds=len(durations))
     return True
 
@@ -94,25 +95,6 @@ def replaying_timer(durations: Sequence[float]) -> Callable[[], float]:
         return next(reading)
 
     return replayed_samples
-
-
-def extra_info(record: Record) -> dict[str, Any]:
-    """The case's columns, the run, the unit and what else a reader of the file needs."""
-    summary = record.summary
-    sustained = summary.sustained.value if summary and summary.sustained else None
-    return record.case.model_dump(mode="json") | {
-        "run": record.run,
-        "origin": record.origin,
-        "status": str(record.status),
-        "flags": record.flags,
-        "unit": "seconds per call",
-        "regime": "isolated",
-        "processes": len(record.processes),
-        "sustained_s": sustained,
-        "throughput": summary.throughput if summary else None,
-        "throughput_unit": summary.throughput_unit if summary else None,
-        "harness": "trnbench",
-    }
 
 
 def _node(item: pytest.Item, record: Record) -> Any:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 #: Places of the verdicts, in the order in which rows stand; a shared status comes last.
 _PLACES = {str(verdict): place for place, verdict in enumerate(Verdict)}
-#: A row is one pair, or one case of A or of B alone.
+#: What a class of cases has in common.
 _CLASS_COLUMNS = ("workload", "phase", "dtype")
 #: Verdicts that a headline names, and what it calls them.
 _SAID = {
@@ -70,7 +70,8 @@ class Comparison:
 
     @cached_property
     def verdicts(self) -> NDArray[np.object_]:
-        """One a row: of the pairs, of A's other cases, of B's other cases."""
+        """One a row, and a row is a pair or a case of one side alone: of the pairs, of A's other
+        cases, of B's other cases."""
         pairing = self.pairing
         return np.concatenate(
             [
@@ -81,13 +82,17 @@ class Comparison:
         )
 
     @cached_property
+    def _names(self) -> NDArray[np.str_]:
+        return self.verdicts.astype("str")
+
+    @cached_property
     def order(self) -> NDArray[np.int64]:
         """Numbers of the rows, what matters first: by verdict, then by the size of the change."""
         alone = self.verdicts.size - self.pairing.decision.ratio.size
         ratios = np.append(self.pairing.decision.ratio, np.full(alone, np.nan))
         with np.errstate(divide="ignore", invalid="ignore"):
             size = np.nan_to_num(np.abs(np.log(ratios)), nan=-1.0)
-        names, codes = np.unique(self.verdicts.astype("str"), return_inverse=True)
+        names, codes = np.unique(self._names, return_inverse=True)
         places = np.array([_PLACES.get(name, len(_PLACES)) for name in names], dtype=np.int64)
         return np.lexsort((-size, places[codes] if codes.size else codes))
 
@@ -103,7 +108,7 @@ class Comparison:
 
     def rows_of(self, verdicts: Sequence[str], most: int | None = None) -> list[DiffRow]:
         """Those of some verdicts, what matters first; no more than ``most``."""
-        chosen = np.isin(self.verdicts.astype("str"), list(map(str, verdicts)))
+        chosen = np.isin(self._names, list(map(str, verdicts)))
         return make_rows(self, self.order[chosen[self.order]][:most])
 
     def rows_of_status(self, statuses: Sequence[str]) -> list[DiffRow]:

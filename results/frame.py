@@ -189,7 +189,7 @@ def _finish(assembly: Assembly) -> pd.DataFrame:
         values = [one.get(name) for one in params]
         series = pd.Series(values, dtype=_parameter_dtype(values))
         columns[f"param.{name}"] = series.take(params_codes).reset_index(drop=True)
-    extra += _add_devices(assembly, columns)
+    _add_devices(assembly, columns)
     extra += _add_environments(assembly, columns)
     for name in (*CATEGORIES, *INTEGERS, *FLOATS, *TEXTS):
         if name not in columns and name not in _DERIVED:
@@ -225,7 +225,7 @@ def _times(assembly: Assembly) -> Any:
         ) from error
 
 
-def _add_devices(assembly: Assembly, columns: dict[str, Any]) -> list[str]:
+def _add_devices(assembly: Assembly, columns: dict[str, Any]) -> None:
     devices, codes = assembly.shared("device")
     values: dict[str, list[Any]] = {
         "device": [d and d.name for d in devices],
@@ -236,7 +236,6 @@ def _add_devices(assembly: Assembly, columns: dict[str, Any]) -> list[str]:
         values[name] = [d and getattr(d, name) for d in devices]
     for name in DEVICE_COLUMNS:
         columns[name] = assembly.take(name, values[name], codes)
-    return []
 
 
 def _add_environments(assembly: Assembly, columns: dict[str, Any]) -> list[str]:

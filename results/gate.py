@@ -25,21 +25,18 @@ class Condition:
     exit_code: int
     verdicts: tuple[str, ...] = ()
     statuses: tuple[str, ...] = ()
-    meaning: str = ""
 
 
 #: The first of these that is met decides the exit code. Codes below 10 are pytest's.
 CONDITIONS = (
-    Condition("failing", 10, (Verdict.NEWLY_FAILING,), meaning="worked in A, fails in B"),
-    Condition("numeric", 11, statuses=(Status.NUMERIC_MISMATCH,), meaning="B's output isn't right"),
-    Condition("above-roof", 12, statuses=(Status.ABOVE_ROOF,), meaning="B is faster than B can be"),
-    Condition("slower", 13, (Verdict.SLOWER,), meaning="takes longer in B"),
-    Condition("missing", 15, (Verdict.MISSING,), meaning="only in A"),
-    Condition(
-        "not-comparable", 16, (Verdict.NOT_COMPARABLE,), meaning="not the same work, or unsteady"
-    ),
-    Condition("unpaired", 17, (Verdict.UNPAIRED,), meaning="stored runs can't decide"),
-    Condition("undecided", 18, (Verdict.UNDECIDED,), meaning="the intervals are too wide"),
+    Condition("failing", 10, (Verdict.NEWLY_FAILING,)),
+    Condition("numeric", 11, statuses=(Status.NUMERIC_MISMATCH,)),
+    Condition("above-roof", 12, statuses=(Status.ABOVE_ROOF,)),
+    Condition("slower", 13, (Verdict.SLOWER,)),
+    Condition("missing", 15, (Verdict.MISSING,)),
+    Condition("not-comparable", 16, (Verdict.NOT_COMPARABLE,)),
+    Condition("unpaired", 17, (Verdict.UNPAIRED,)),
+    Condition("undecided", 18, (Verdict.UNDECIDED,)),
 )
 #: A limit that isn't kept stands between these: after what is slower, before what is missing.
 LIMIT_EXIT_CODE = 14

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .case_names import short_names
 from .frame_columns import FLOATS, INTEGERS
 from .lines import StoreError
 from .record import Status
@@ -104,7 +105,7 @@ def breaches(frame: pd.DataFrame, limit: Limit) -> list[Breach]:
     held against would always be kept.
     """
     values = _values(frame, limit)
-    names = _names(frame)
+    names = short_names(frame)
     asked = names.str.contains(limit.pattern, regex=False) & (frame["status"] == Status.OK)
     known = asked.to_numpy() & np.isfinite(values)
     if not known.any():
@@ -127,9 +128,3 @@ def _values(frame: pd.DataFrame, limit: Limit) -> Floats:
         own = frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
         values = np.where(np.isnan(values), own, values)
     return values / unit
-
-
-def _names(frame: pd.DataFrame) -> pd.Series[str]:
-    text = frame[["workload", "configuration", "dtype", "mode", "backend"]].astype("str")
-    case = text["configuration"] + "-" + text["dtype"] + "-" + text["mode"] + "-" + text["backend"]
-    return text["workload"] + "[" + case + "]"

@@ -195,7 +195,7 @@ def header_lines(records: Sequence[Record]) -> list[str]:
         said = ", ".join(f"{count} {origin}" for origin, count in origins.items())
         mixed = ": not the same kind of figure" if len(origins) > 1 else ""
         lines.append(f"run {run}{label}, {own[-1].time}, {said}{mixed}")
-    lines += list(dict.fromkeys(_describe_device(record) for record in records if record.device))
+    lines += list(dict.fromkeys(describe_device(record) for record in records if record.device))
     for where in dict.fromkeys(map(_describe_software, records)):
         if where:
             lines.append(where)
@@ -214,7 +214,8 @@ def header_lines(records: Sequence[Record]) -> list[str]:
     return lines
 
 
-def _describe_device(record: Record) -> str:
+def describe_device(record: Record) -> str:
+    """``neuron: NC_v3, 0.125 of trainium2, 1 core used, driver 2.24``; "" without a device."""
     device = record.device
     if device is None:
         return ""

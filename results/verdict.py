@@ -61,7 +61,7 @@ class Rules:
 @dataclass(frozen=True, slots=True)
 class Times:
     """One regime of both sides, a value a pair: mean logarithms, their standard errors (NaN with
-    no interval), degrees of freedom, and how many runs each is of."""
+    no interval), and degrees of freedom."""
 
     log_a: Floats
     log_b: Floats

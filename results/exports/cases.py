@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..case_names import short_names
 from ..lines import StoreError
 from ..origin import OriginError
 from ..record import ACCEPTED
@@ -21,10 +22,8 @@ def case_names(frame: pd.DataFrame) -> pd.Series[str]:
 
     Where cases that differ would share a name, their parameters and devices are added to it.
     """
-    text = frame[[name for name in KEY if name != "devices"]].astype("str")
-    parts = text["configuration"] + "-" + text["dtype"] + "-" + text["mode"]
-    names = text["workload"] + "[" + parts + "-" + text["backend"] + "]"
-    names = names.map(one_line)
+    text = frame[["params", "phase"]].astype("str")
+    names = short_names(frame).map(one_line)
     key = [text["params"], text["phase"], frame["devices"]]
     groups = frame.assign(_name=names).groupby([names, *key], dropna=False, observed=True)
     shared = groups.ngroup().groupby(names).transform("nunique") > 1

@@ -86,7 +86,7 @@ def _entry(record: Record) -> dict[str, Any] | None:
         "fullname": f"trnbench::{name}",
         "params": columns,
         "param": param,
-        "extra_info": _extra_info(record, regime),
+        "extra_info": extra_info(record, regime),
         # Of its own runs these say how rounds were chosen; no such rule made these samples.
         "options": {"disable_gc": True, "timer": "trnbench", "warmup": True},
         "stats": stats.as_dict() | {"data": durations, "iterations": 1},
@@ -100,7 +100,7 @@ def _samples(record: Record) -> tuple[str, list[Samples]]:
     return "sustained", [p.sustained for p in record.processes if p.sustained is not None]
 
 
-def _extra_info(record: Record, regime: str) -> dict[str, Any]:
+def extra_info(record: Record, regime: str) -> dict[str, Any]:
     """What ``--benchmark-json`` says of a case beside its statistics."""
     summary = record.summary
     sustained = summary.sustained.value if summary and summary.sustained else None

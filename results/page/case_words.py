@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from ..quantity import UNKNOWN, format_fraction, format_plus_minus, format_rate, format_seconds
 from ..rates import call_time
-from ..record import Record, RoofData, Status
+from ..record import UNTRIED, WORKING, Record, RoofData, Status
 from ..table import CEILINGS, FLAGS
 from .blocks import Cell, Tone
 from .text import lower, name
-
-#: Sign and tone by status: readable without colour.
-_WORKS = frozenset({Status.NOT_STEADY, Status.RECOMPILED, Status.ABOVE_ROOF})
-_UNTRIED = frozenset({Status.SKIPPED, Status.BUSY_DEVICE})
 
 
 def case_name(record: Record) -> str:
@@ -31,9 +27,9 @@ def sign_of(status: str) -> tuple[str, Tone]:
         return "✓", "good"
     if status == Status.UNSUPPORTED:
         return "–", "muted"
-    if status in _WORKS:
+    if status in WORKING:
         return "!", "warn"
-    return ("?", "warn") if status in _UNTRIED else ("✗", "bad")
+    return ("?", "warn") if status in UNTRIED else ("✗", "bad")
 
 
 def status_cell(status: str) -> Cell:

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ..record import Record
+from ..table import describe_device
 from .blocks import Block, Commands, Facts, Notes, Section
 from .runs import PageRun, format_time, titles
-from .text import count, name, one_line
+from .text import name, one_line
 
 #: Names of cases in a command; more are summed up by workload.
 _NAMED_CASES = 12
@@ -33,7 +34,7 @@ def _facts(run: PageRun) -> list[tuple[str, str]]:
         ("run", _all(record.run for record in run.records)),
         ("origin", _all(f"{record.origin}" for record in run.records)),
         ("time", _span([record.time for record in run.records])),
-        ("device", _all(_device(record) for record in run.records)),
+        ("device", _all(describe_device(record) for record in run.records)),
     ]
     environments = [record.environment for record in run.records if record.environment]
     if environments:
@@ -60,20 +61,6 @@ def _facts(run: PageRun) -> list[tuple[str, str]]:
         ("file", name(run.file)),
     ]
     return [(label, value) for label, value in rows if value]
-
-
-def _device(record: Record) -> str:
-    device = record.device
-    if device is None:
-        return ""
-    parts = [f"{record.case.backend}: {device.name}"]
-    if device.chip and device.share is not None:
-        parts.append(f"{device.share:g} of {device.chip}")
-    if device.cores_used is not None:
-        parts.append(f"{count(device.cores_used, 'core')} used")
-    if device.driver:
-        parts.append(f"driver {device.driver}")
-    return ", ".join(parts)
 
 
 def _commit(git: object) -> str:
