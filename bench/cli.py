@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from . import difference, export, housekeeping, import_results, stored_commands
+from . import difference, export, history, housekeeping, import_results, stored_commands
 from .command_options import (
     EXIT_CODES,
     RESUME,
@@ -435,6 +435,7 @@ for command in (
     stored_commands.show,
     difference.diff,
     difference.baseline,
+    history.history,
     export.export,
     stored_commands.report,
     stored_commands.break_even,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .lines import StoreError, read_lines
+from .parquet import PARQUET_SUFFIX
 from .printable import printable
 from .store import (
     JOURNAL_SUFFIX,
@@ -104,6 +105,19 @@ def find_all_records(name: str | Path, folder: Path = DEFAULT_FOLDER) -> list[Pa
         if labelled:
             return labelled
     return [find_records(name, folder)]
+
+
+def find_history(name: str | Path, folder: Path = DEFAULT_FOLDER) -> list[Path]:
+    """All files of a history: the runs of a folder, and the Parquet files in it; else as
+    :func:`find_all_records`. Raises ``StoreError`` naming what there is."""
+    path = Path(name) if str(name) else folder
+    if not _is(Path.is_dir, path):
+        return find_all_records(name, folder)
+    try:
+        tables = sorted(one for one in path.glob(f"*{PARQUET_SUFFIX}") if one.is_file())
+    except OSError as error:
+        raise StoreError(printable(f"can't read {path}: {error.strerror}")) from error
+    return [*tables, *stored_runs(path)] if tables else find_all_records(name, folder)
 
 
 def _is(kind: Callable[[Path], bool], path: Path) -> bool:

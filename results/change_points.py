@@ -18,12 +18,11 @@ Mathematical Statistics 34, 1963).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .statistics import CONFIDENCE, Floats, benjamini_hochberg
 

@@ -1,0 +1,197 @@
+"""Since when is it slower: changes of level and of status in the stored runs of each case.
+
+Two stored runs of one machine say little about a change; a hundred do. Every case is judged on
+each kind of machine by itself, in both regimes, and the tests are adjusted for their number.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .case_history import CaseHistory, Turn
+from .change_points import FLOOR, LEAST_RUNS, Change, Q, find_changes
+from .environment_changes import environment_changes, is_of_stack
+from .record import Status, is_working
+from .series import CASE, MACHINE, REGIMES, Series, make_series
+from .verdict import Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: A case that changed its status more often than this has no cause but itself.
+_MOST_TURNS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRules:
+    """``floor``: the smallest effect that matters (0.01 is 1 %). ``q``: the tolerated part of
+    false ones among the changes of level. ``least_runs``: the fewest runs of a level. ``last``:
+    how many of the newest runs are looked at, None for all."""
+
+    floor: float = FLOOR
+    q: float = Q
+    least_runs: int = LEAST_RUNS
+    last: int | None = None
+
+
+def find_history(frame: pd.DataFrame, rules: HistoryRules | None = None) -> list[CaseHistory]:
+    """The history of every case in the runs of ``frame``, on each kind of machine.
+
+    Raises ``OriginError`` where simulated figures stand beside others.
+    """
+    rules = rules or HistoryRules()
+    all_series = list(make_series(frame, rules.last))
+    tested = [
+        (number, regime, np.flatnonzero(np.isfinite(series.times[regime])))
+        for number, series in enumerate(all_series)
+        for regime in REGIMES
+    ]
+    tested = [one for one in tested if one[2].size >= 2 * rules.least_runs]
+    found = find_changes(
+        [all_series[number].times[regime][places] for number, regime, places in tested],
+        rules.floor,
+        rules.q,
+        rules.least_runs,
+    )
+    causes = _Causes(frame)
+    turns: dict[int, list[Turn]] = {}
+    for (number, regime, places), changes in zip(tested, found, strict=True):
+        own = turns.setdefault(number, [])
+        for change in changes:
+            if not _is_told(change, int(places[change.at]), own, all_series[number], rules):
+                own.append(_turn(all_series[number], change, places, regime, causes, changes[-1]))
+    return [
+        _case(series, turns.get(number, []), number in turns, causes)
+        for number, series in enumerate(all_series)
+    ]
+
+
+def _is_told(
+    change: Change, at: int, told: Sequence[Turn], series: Series, rules: HistoryRules
+) -> bool:
+    """Whether the sustained time has already said what the isolated one says: the same direction
+    within the runs that a cut may be off by."""
+    runs = series.column("run")
+    return any(
+        (turn.ratio is not None and (turn.ratio > 1) == (change.ratio > 1))
+        and abs(runs.index(turn.run) - at) < rules.least_runs
+        for turn in told
+        if turn.regime != REGIMES[1]
+    )
+
+
+class _Causes:
+    """What differs between two runs on one kind of machine, worked out once for each two."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
+        self._runs = frame.groupby("run", observed=True).indices
+        self._between = lru_cache(maxsize=None)(self._changes)
+
+    def find(self, before: str, run: str) -> tuple[tuple[str, ...], str]:
+        """All recorded changes, and those that a time goes by in a sentence."""
+        return self._between(before, run)
+
+    def _changes(self, before: str, run: str) -> tuple[tuple[str, ...], str]:
+        a, b = (self._frame.iloc[self._runs[one][:1]] for one in (before, run))
+        changes = tuple(environment_changes(a, b))
+        stack = [change for change in changes if is_of_stack(change)]
+        commit = [change for change in changes if change.startswith("commit:")]
+        chosen = stack or commit or list(changes)
+        return changes, "; ".join(chosen[:3]) or "nothing that is recorded"
+
+
+def _turn(
+    series: Series,
+    change: Change,
+    places: Any,
+    regime: str,
+    causes: _Causes,
+    last: Change,
+) -> Turn:
+    before, at = int(places[change.at - 1]), int(places[change.at])
+    return _make_turn(
+        series,
+        before,
+        at,
+        causes,
+        Verdict.SLOWER if change.ratio > 1 else Verdict.FASTER,
+        standing=change is last,
+        regime=regime,
+        ratio=change.ratio,
+        low=change.low,
+        high=change.high,
+        q_value=change.q_value,
+    )
+
+
+def _make_turn(
+    series: Series, before: int, at: int, causes: _Causes, verdict: str, **figures: Any
+) -> Turn:
+    runs, commits = series.column("run"), series.column("commit")
+    environment, cause = causes.find(runs[before], runs[at])
+    return Turn(
+        verdict=str(verdict),
+        run=runs[at],
+        run_before=runs[before],
+        time=series.column("time")[at],
+        commit=commits[at],
+        commit_before=commits[before],
+        cause=cause,
+        environment=environment,
+        **figures,
+    )
+
+
+def _status_turns(series: Series, causes: _Causes) -> list[Turn]:
+    """When a case stopped working or began to, among the runs that tried it."""
+    statuses = [Status(value) for value in series.column("status")]
+    working = [is_working(status) for status in statuses]
+    tried = [place for place, value in enumerate(working) if value is not None]
+    turns = [(before, at) for before, at in pairwise(tried) if working[before] != working[at]]
+    return [
+        _make_turn(
+            series,
+            before,
+            at,
+            causes,
+            Verdict.NEWLY_WORKING if working[at] else Verdict.NEWLY_FAILING,
+            standing=(before, at) == turns[-1],
+            status=str(statuses[at]),
+            failure=series.column("failure")[at],
+        )
+        for before, at in turns
+    ]
+
+
+def _case(series: Series, turns: list[Turn], judged: bool, causes: _Causes) -> CaseHistory:
+    turned = _status_turns(series, causes)
+    unsteady = len(turned) > _MOST_TURNS
+    runs = series.column("run")
+    changes = [*turns, *(turned[-1:] if unsteady else turned)]
+    case = {name: series.fact(name) for name in CASE}
+    case["params"] = json.loads(case["params"])
+    return CaseHistory(
+        **case,
+        machine={name: series.fact(name) for name in MACHINE},
+        runs=tuple(runs),
+        times=tuple(series.column("time")),
+        commits=tuple(series.column("commit")),
+        statuses=tuple(map(str, series.column("status"))),
+        sustained_s=_known(series.times["sustained"]),
+        isolated_s=_known(series.times["isolated"]),
+        judged=judged,
+        unsteady=unsteady,
+        changes=tuple(sorted(changes, key=lambda turn: (runs.index(turn.run), turn.regime or ""))),
+    )
+
+
+def _known(times: Any) -> tuple[float | None, ...]:
+    return tuple(None if np.isnan(time) else float(time) for time in times)
