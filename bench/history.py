@@ -66,21 +66,20 @@ def history(
 
     Each kind of machine by itself. --json has one object a case, with all of its times.
     """
-    from ..results.archive import find_history
+    from ..results.archive import find_history_files
     from ..results.frame import load_files
-    from ..results.history import HistoryRules
-    from ..results.history import find_history as find
+    from ..results.history import HistoryRules, find_history
 
     classes = split_names(fail_on or ())
     for name in classes:
         if name not in _CLASSES:
             raise UsageError(f"--fail-on '{name}' given; wanted one of {', '.join(_CLASSES)}")
     rules = HistoryRules(floor=floor, least_runs=least_runs, last=last)
-    frame = load_files(find_history(runs, out))
+    frame = load_files(find_history_files(runs, out))
     note(frame.attrs["notices"])
     if not len(frame):
         raise UsageError(f"'{runs or out}' holds no record; give a folder of runs that have some")
-    found = find(frame, rules)
+    found = find_history(frame, rules)
     if as_json:
         print_json([one.to_dict() for one in found])
     else:

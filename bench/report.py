@@ -11,16 +11,19 @@ from ..results.page import PageRun, render_page, require_extra
 from .errors import UsageError
 
 if TYPE_CHECKING:
+    from ..results.case_history import CaseHistory
     from ..results.compare import Comparison
     from ..results.store import StoredRun
 
 DEFAULT_PAGE = Path("report.html")
 
 
-def run_report_command(names: Sequence[str], out: Path, page: Path = DEFAULT_PAGE) -> Path:
+def run_report_command(
+    names: Sequence[str], out: Path, page: Path = DEFAULT_PAGE, history: str | None = None
+) -> Path:
     """Write a page about the runs that a person named, the first of them the baseline; its path.
 
-    ``names`` are as for ``trnbench show``, or ``FILE.csv#CHIP``. Raises ``UsageError`` and
+    ``names`` are as for ``trnbench show``, or ``FILE.csv#CHIP``; ``history`` is as for ``trnbench history``. Raises ``UsageError`` and
     ``StoreError``, which say what to do.
     """
     from .. import __version__
@@ -33,7 +36,8 @@ def run_report_command(names: Sequence[str], out: Path, page: Path = DEFAULT_PAG
         raise UsageError(f"-o {page}: wanted a file in a folder that exists")
     require_extra()
     runs = [_read(name, out) for name in names]
-    html = render_page(runs, _compare(runs), version=__version__)
+    histories = [] if history is None else _read_history(history, out)
+    html = render_page(runs, _compare(runs), histories, version=__version__)
     try:
         # Whole or not at all: a page that was there stays until the new one is written.
         unfinished = page.with_name(f"{page.name}.part")
@@ -55,6 +59,14 @@ def _compare(runs: Sequence[PageRun]) -> list[Comparison]:
 
     baseline, *others = [frame_of(run.records) for run in runs]
     return [compare(baseline, other) for other in others]
+
+
+def _read_history(name: str, out: Path) -> list[CaseHistory]:
+    from ..results.archive import find_history_files
+    from ..results.frame import load_files
+    from ..results.history import find_history
+
+    return find_history(load_files(find_history_files(name, out)))
 
 
 def _read(name: str, out: Path) -> PageRun:

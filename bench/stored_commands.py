@@ -41,12 +41,20 @@ def report(
     page: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The page.")] = Path(
         "report.html"
     ),
+    history: Annotated[
+        str | None,
+        typer.Option(
+            "--history",
+            metavar="DIR",
+            help="Also since when what is slower: all runs of a folder, a label or a Parquet file.",
+        ),
+    ] = None,
     out: Out = DEFAULT_OUT,
 ) -> None:
     """One self-contained HTML file about a run, or about what is different between several."""
     from .report import run_report_command
 
-    print(f"page: {run_report_command(runs, out, page)}")
+    print(f"page: {run_report_command(runs, out, page, history)}")
 
 
 def break_even(

@@ -107,7 +107,7 @@ def find_all_records(name: str | Path, folder: Path = DEFAULT_FOLDER) -> list[Pa
     return [find_records(name, folder)]
 
 
-def find_history(name: str | Path, folder: Path = DEFAULT_FOLDER) -> list[Path]:
+def find_history_files(name: str | Path, folder: Path = DEFAULT_FOLDER) -> list[Path]:
     """All files of a history: the runs of a folder, and the Parquet files in it; else as
     :func:`find_all_records`. Raises ``StoreError`` naming what there is."""
     path = Path(name) if str(name) else folder

@@ -2,11 +2,12 @@
 
 A series is cut where the energy distance between what lies before and after is largest, as long
 as permuting the series seldom finds as large a one; then each part is cut in the same way. What
-is left over is judged once more, without resampling: a t-test on normal scores of the ranks
-between neighbouring levels, times the number of places where the cut might have been. That bound
-has no smallest value, as a permutation test has (one in R + 1), so that the tests of ten thousand
-cases can be adjusted for their number; ranks, because one run in fifty is far off for reasons of
-its machine; and wider where neighbouring runs resemble one another.
+is left over is judged once more, without resampling: a t-test of winsorised logarithms between
+neighbouring levels, times the number of places where the cut might have been. That bound has no
+smallest value, as a permutation test has (one in R + 1), so that the tests of ten thousand cases
+can be adjusted for their number. Winsorised, because one run in fifty is far off for reasons of
+its machine; and with the noise of the whole series, correlation of neighbouring runs included,
+because a machine that drifts has episodes that look like levels.
 
 Sources: Matteson and James, A nonparametric approach for multiple change point analysis of
 multivariate data (JASA 109, 2014), sections 2 and 3; Daly et al., Change point detection in
@@ -20,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -41,9 +43,9 @@ _SEED = 20140401
 #: is seen: a grid, since the ends themselves are found when that part is cut in its turn.
 _ENDS = 16
 _MOST_CORRELATED = 0.9
-_OUTLYING = 4.0
-#: A widening below this is the estimate's own noise.
-_CORRELATED = 1.5
+#: Standard deviations from which on a run is far off; and of those a normal's median deviation.
+_OUTLYING = 3.0
+_NORMAL_MAD = 1.4826
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def find_changes(
     candidates = [_cut(one, floor, least_runs) for one in logs]
     # A series in which nothing was found is a test, too.
     p_values = [[test.p_value for test in found] or [1.0] for found in candidates]
-    q_values = iter(benjamini_hochberg(np.concatenate([[1.0], *p_values]))[1:])
+    q_values = iter(benjamini_hochberg([p_value for own in p_values for p_value in own]))
     changes = []
     for one, found in zip(logs, candidates, strict=True):
         adjusted = [(test, next(q_values)) for test in found]
@@ -86,6 +88,20 @@ def find_changes(
         kept = [(test, value) for test, value in adjusted if value < q]
         changes.append(_finish(one, kept, floor))
     return changes
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Of the runs of a series about their level: variance, and correlation of neighbours."""
+
+    variance: float = 0.0
+    correlation: float = 0.0
+
+    @property
+    def widening(self) -> float:
+        """By how much the variance of a mean of successive runs exceeds that of independent
+        ones."""
+        return (1 + self.correlation) / (1 - self.correlation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +114,7 @@ class _Test:
 def _finish(x: Floats, kept: Sequence[tuple[_Test, float]], floor: float) -> list[Change]:
     """Ratios between the levels that are left; without one that has become too small."""
     bounds = [0, *(test.at for test, _ in kept), x.size]
-    widening = _widening(x)
+    widening = estimate_noise(_levels(x, bounds)).widening
     changes = []
     for (start, at, end), (test, q_value) in zip(_neighbours(bounds), kept, strict=True):
         shift, low, high = hodges_lehmann(x[start:at], x[at:end], widening)
@@ -111,12 +127,11 @@ def _finish(x: Floats, kept: Sequence[tuple[_Test, float]], floor: float) -> lis
 def _cut(x: Floats, floor: float, least: int) -> list[_Test]:
     """The cuts of a series that withstand the second test, each against its neighbours."""
     bounds = [0, *sorted(_split(x, least)), x.size]
-    scores = normal_scores(x)
-    widening = _widening(x)
+    noise = estimate_noise(_levels(x, bounds))
     while True:
         tests = []
         for start, at, end in _neighbours(bounds):
-            p_value = level_p_value(scores[start:at], scores[at:end], widening)
+            p_value = level_p_value(x[start:at], x[at:end], noise)
             # What the cut was chosen from: its own place, and with other cuts theirs.
             places = max(end - start - 2 * least + 1, 1)
             if len(bounds) > 3:
@@ -134,10 +149,13 @@ def _neighbours(bounds: Sequence[int]) -> list[tuple[int, int, int]]:
     return list(zip(bounds, bounds[1:], bounds[2:], strict=False))
 
 
+def _levels(x: Floats, bounds: Sequence[int]) -> list[Floats]:
+    return [x[start:end] for start, end in pairwise(bounds)]
+
+
 def _split(x: Floats, least: int) -> list[int]:
     """Where E-divisive cuts a series."""
     found: list[int] = []
-    block = math.ceil(_widening(x)) if _widening(x) > _CORRELATED else 1
     parts = [(0, x.size)]
     while parts:
         start, end = parts.pop()
@@ -145,6 +163,7 @@ def _split(x: Floats, least: int) -> list[int]:
             continue
         part = x[start:end]
         at, statistic = largest_divergence(part, least)
+        block = math.ceil(estimate_noise([part[:at], part[at:]]).widening)
         if permutation_p_value(part, statistic, least, block) > _SPLIT_P:
             continue
         found.append(start + at)
@@ -200,32 +219,40 @@ def permutation_p_value(
     return (larger + 1) / (_PERMUTATIONS + 1)
 
 
-def normal_scores(x: Floats) -> Floats:
-    """The normal quantile of each value's rank (van der Waerden); ties share their mean rank."""
-    from scipy import special
+def level_p_value(a: Floats, b: Floats, noise: Noise | None = None) -> float:
+    """Two-sided p-value of a t-test between two levels, of winsorised values.
 
-    kinds, place, count = np.unique(x, return_inverse=True, return_counts=True)
-    last = np.cumsum(count)
-    rank = (last - (count - 1) / 2)[place]
-    scores: Floats = special.ndtri(rank / (x.size + 1)) if kinds.size > 1 else np.zeros(x.size)
-    return scores
-
-
-def level_p_value(a: Floats, b: Floats, widening: float = 1.0) -> float:
-    """Two-sided p-value of a pooled t-test between two levels. ``widening`` divides what each
-    run counts for; it is never less than the chance that n + m runs in random order are so
-    perfectly apart."""
+    What lies further from its level's median than three standard deviations (1.4826 times the
+    median deviation) counts as just that far. The variance is that of both levels together, or
+    the level's own where that is larger, since five runs that a machine disturbed are no level;
+    or that of ``noise``, of the whole series, where that is larger still, since these runs were
+    chosen for being two levels. Correlated runs count for less. The p-value is never less than
+    the chance that n + m runs in random order are so perfectly apart. Source: Tukey and
+    McLaughlin, Less vulnerable confidence and significance procedures for location based on a
+    single sample (Sankhya A 25, 1963).
+    """
     from scipy import special
 
     n, m = a.size, b.size
-    squares = float(((a - a.mean()) ** 2).sum() + ((b - b.mean()) ** 2).sum())
-    free = max((n + m) / widening - 2, 1.0)
-    error = math.sqrt(squares / (n + m - 2) * (1 / n + 1 / m) * widening)
-    effect = abs(float(b.mean() - a.mean()))
+    near_a, near_b = _winsorise(a), _winsorise(b)
+    effect = abs(float(near_b.mean() - near_a.mean()))
     if effect == 0:
         return 1.0
+    noise = noise or Noise()
+    squares = float(near_a.var() * n + near_b.var() * m)
+    least = max(squares / (n + m - 2), noise.variance)
+    variance = max(least, float(near_a.var(ddof=1))) / n + max(least, float(near_b.var(ddof=1))) / m
+    error = math.sqrt(variance * noise.widening)
+    free = max((n + m) / noise.widening - 2, 1.0)
     p_value = 2 * float(special.stdtr(free, -effect / error)) if error else 0.0
     return max(p_value, math.exp(math.log(2) - _log_choose(n + m, min(n, m))))
+
+
+def _winsorise(x: Floats) -> Floats:
+    middle = np.median(x)
+    most = _OUTLYING * _NORMAL_MAD * float(np.median(np.abs(x - middle)))
+    near: Floats = np.clip(x, middle - most, middle + most)
+    return near
 
 
 def hodges_lehmann(
@@ -249,24 +276,25 @@ def _shift(a: Floats, b: Floats) -> float:
     return float(np.median(b[:, None] - a))
 
 
-def _widening(x: Floats) -> float:
-    """By how much the variance of a mean of successive runs exceeds that of independent ones:
-    (1 + r) / (1 - r) for a correlation r of neighbours.
-
-    r comes from how far apart neighbours and next neighbours are, which a change of level
-    hardly moves: their variances have the ratio 1 + r in a series of first order. Differences
-    count for at most a few times their median, so that single runs far off don't decide.
-    """
-    if x.size < 4:
-        return 1.0
-    near, far = (np.abs(x[step:] - x[:-step]) for step in (1, 2))
-    most = _OUTLYING * float(np.median(near))
+def estimate_noise(levels: Sequence[Floats]) -> Noise:
+    """Variance and correlation of neighbouring runs from how far apart neighbours and next
+    neighbours within a level are: in a series of first order with variance v and correlation r
+    the squares of their differences are 2 v (1 - r) and 2 v (1 - r^2) in the mean, wherever it is
+    cut. A difference counts for at most a few times the median one, so that single runs far off
+    don't decide."""
+    near, far = (
+        np.abs(np.concatenate([level[step:] - level[:-step] for level in levels]))
+        for step in (1, 2)
+    )
+    most = _OUTLYING * _NORMAL_MAD * float(np.median(near)) if far.size else 0.0
     if most == 0:
-        return 1.0
-    near, far = np.minimum(near, most), np.minimum(far, most)
-    correlation = float(np.mean(far**2) / np.mean(near**2)) - 1
-    correlation = min(max(correlation, 0.0), _MOST_CORRELATED)
-    return (1 + correlation) / (1 - correlation)
+        return Noise()
+    near_square, far_square = (float(np.mean(np.minimum(one, most) ** 2)) for one in (near, far))
+    correlation = far_square / near_square - 1
+    # As much as it may well be, where there is any: taken too small, noise has levels.
+    doubt = 1 / math.sqrt(near.size)
+    correlation = min(correlation + doubt, _MOST_CORRELATED) if correlation > doubt else 0.0
+    return Noise(near_square / 2 / (1 - correlation), correlation)
 
 
 def _log_choose(n: int, k: int) -> float:

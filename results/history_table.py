@@ -87,8 +87,7 @@ def sparkline(times_s: Sequence[float | None], width: int = _SPARK_WIDTH) -> str
     count = min(width, len(times_s))
     edges = [round(place * len(times_s) / count) for place in range(count + 1)]
     stretches = [
-        sorted(time for time in times_s[start:end] if time)
-        for start, end in pairwise(edges)
+        sorted(time for time in times_s[start:end] if time) for start, end in pairwise(edges)
     ]
     levels = [math.log(one[len(one) // 2]) if one else None for one in stretches]
     known = [level for level in levels if level is not None]

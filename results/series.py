@@ -44,10 +44,12 @@ class _Columns:
         made = self._made.get(name)
         if made is None:
             column = self._frame[name]
-            known = column.notna().to_numpy()
+            unknown = column.isna().to_numpy()
             if name == "time":
                 column = column.dt.strftime("%Y-%m-%dT%H:%M:%SZ")
-            made = self._made[name] = np.where(known, column.astype("object"), None)
+            made = column.to_numpy(dtype=object, copy=True)
+            made[unknown] = None
+            self._made[name] = made
         return made
 
 
@@ -64,7 +66,7 @@ class Series:
 
     def column(self, name: str) -> list[Any]:
         """The values of a column, None where one isn't known; times as ISO 8601 in UTC."""
-        return self.columns.values(name)[self.rows].tolist()
+        return list(self.columns.values(name)[self.rows])
 
     def fact(self, name: str) -> Any:
         """The value of a column that is the same in all runs; None where it isn't known."""

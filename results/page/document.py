@@ -18,6 +18,7 @@ from .runs import PageRun, titles
 from .text import clean, name, one_line
 
 if TYPE_CHECKING:
+    from ..case_history import CaseHistory
     from ..compare import Comparison
 
 _NEEDED = ("jinja2", "altair", "vl_convert")
@@ -28,12 +29,17 @@ class MissingExtraError(StoreError):
 
 
 def render_page(
-    runs: Sequence[PageRun], comparisons: Sequence[Comparison] = (), *, version: str
+    runs: Sequence[PageRun],
+    comparisons: Sequence[Comparison] = (),
+    histories: Sequence[CaseHistory] = (),
+    *,
+    version: str,
 ) -> str:
     """The HTML of one page about these runs.
 
-    ``comparisons`` are those of the first run with each of the others, in their order; ``version``
-    is that of this program. Raises ``MissingExtraError`` where a package is missing.
+    ``comparisons`` are those of the first run with each of the others, in their order;
+    ``histories`` what is known of older runs; ``version`` is that of this program. Raises
+    ``MissingExtraError`` where a package is missing.
     """
     require_extra()
     from markupsafe import Markup
@@ -43,6 +49,7 @@ def render_page(
     from .cost import cost_section
     from .differences import differences_section
     from .environment import environment_section, reproduction_section
+    from .history import history_section
     from .matrix import matrix_section
     from .roofline import roofline_section
     from .summary import summarise
@@ -59,6 +66,7 @@ def render_page(
     ]
     sections = [
         differences_section(compared),
+        history_section(histories),
         roofline_section(runs),
         cases_section(runs),
         failures_section(runs),

@@ -1,7 +1,7 @@
 """What a history finds of changes that were planted in it, beside Apache Otava on the same series.
 
-Writes a folder of runs (300 runs of 200 cases, 20 of which change once by 2 to 10 %) under one of
-three kinds of noise, has ``trnbench history`` read it, and counts: found (within 5 runs of where
+Writes a folder of runs (300 runs of 200 cases, 20 of which change once by 2 to 10 %) under each of
+four kinds of noise, has ``trnbench history`` read it, and counts: found (within 5 runs of where
 it was planted), missed, false. With --otava, the Python of an environment that has apache-otava,
 the same sustained times go through its ``compute_change_points`` with its own defaults, and once
 with the floor of 1 % that ours has.
@@ -33,7 +33,7 @@ MARGIN = 10
 @dataclass(frozen=True)
 class Noise:
     """Between runs, as a fraction of the time: ``spread`` of a case (log-uniform between two
-    ends, Student's t with 3 degrees of freedom), ``common`` to all cases of a run,
+    ends, Student's t with 3 degrees of freedom, or ``normal``), ``common`` to all cases of a run,
     ``correlation`` of neighbouring runs, and the part of runs that are ``outlying``, by 15 % in
     the mean and always slower."""
 
@@ -41,9 +41,11 @@ class Noise:
     common: float
     correlation: float
     outlying: float
+    normal: bool = False
 
 
 NOISE = {
+    "normal": Noise((0.003, 0.010), 0.0, 0.0, 0.0, normal=True),
     "quiet": Noise((0.003, 0.010), 0.001, 0.0, 0.01),
     "shared": Noise((0.005, 0.030), 0.003, 0.0, 0.03),
     "drifting": Noise((0.005, 0.020), 0.003, 0.4, 0.02),
@@ -85,7 +87,9 @@ def make_series(noise, seed, options):
     shape = options.cases, options.runs
     low, high = noise.spread
     spread = np.exp(random.uniform(np.log(low), np.log(high), (options.cases, 1)))
-    own = random.standard_t(3, shape) / np.sqrt(3)
+    own = random.standard_normal(shape)
+    if not noise.normal:
+        own = random.standard_t(3, shape) / np.sqrt(3)
     for run in range(1, options.runs):
         fresh = np.sqrt(1 - noise.correlation**2) * own[:, run]
         own[:, run] = noise.correlation * own[:, run - 1] + fresh
