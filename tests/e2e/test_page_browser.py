@@ -66,13 +66,35 @@ def runs(tmp_path_factory):
                     for name in ("value", "low", "high"):
                         estimate[name] = estimate[name] and 3 * estimate[name]
             stream.write(json.dumps(row) + "\n")
+    write_history(folder / "history", second)
     return folder, first, second
+
+
+def write_history(folder, run):
+    """Runs of the same, each a day later, a tenth slower from the twelfth on."""
+    folder.mkdir()
+    rows = [json.loads(line) for line in run.read_text().splitlines()]
+    for number in range(24):
+        name = f"202609{number + 1:02d}T000000Z-{number:06x}"
+        factor = (1.1 if number >= 12 else 1.0) * (1 + 0.001 * (number % 5))
+        with (folder / f"{name}.jsonl").open("w") as stream:
+            for row in rows:
+                summary = dict(row["summary"] or {})
+                for regime in ("sustained", "isolated"):
+                    if summary.get(regime):
+                        estimate = summary[regime]
+                        changed = {k: v and v * factor for k, v in estimate.items()}
+                        summary[regime] = changed
+                time = f"2026-09-{number + 1:02d}T00:00:00Z"
+                changed = row | {"run": name, "time": time, "summary": summary or None}
+                stream.write(json.dumps(changed) + "\n")
 
 
 @pytest.fixture(scope="module")
 def report(runs):
     folder, first, second = runs
-    trnbench("report", first, second, "-o", folder / "report.html", cwd=folder)
+    more = ("--history", folder / "history", "-o", folder / "report.html")
+    trnbench("report", first, second, *more, cwd=folder)
     return folder / "report.html"
 
 
