@@ -38,11 +38,12 @@ _SPLIT_P = 0.05
 _PERMUTATIONS = 199
 #: Besag and Clifford: with this many as large as the observed one there's nothing to find.
 _ENOUGH_LARGER = 10
+_LEAST_BLOCKS = 10
 _SEED = 20140401
 #: Ends of the later part that a cut is looked for with, so that a level which went and came back
 #: is seen: a grid, since the ends themselves are found when that part is cut in its turn.
 _ENDS = 16
-_MOST_CORRELATED = 0.9
+_MOST_CORRELATED = 0.8
 #: Standard deviations from which on a run is far off; and of those a normal's median deviation.
 _OUTLYING = 3.0
 _NORMAL_MAD = 1.4826
@@ -102,6 +103,11 @@ class Noise:
         """By how much the variance of a mean of successive runs exceeds that of independent
         ones."""
         return (1 + self.correlation) / (1 - self.correlation)
+
+    @property
+    def thinning(self) -> float:
+        """The part of the runs that as many independent ones would tell of the variance."""
+        return (1 - self.correlation**2) / (1 + self.correlation**2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +169,9 @@ def _split(x: Floats, least: int) -> list[int]:
             continue
         part = x[start:end]
         at, statistic = largest_divergence(part, least)
-        block = math.ceil(estimate_noise([part[:at], part[at:]]).widening)
+        noise = estimate_noise([part[:at], part[at:]])
+        # Of fewer blocks than ten no order is a rare one.
+        block = min(math.ceil(noise.widening), part.size // _LEAST_BLOCKS)
         if permutation_p_value(part, statistic, least, block) > _SPLIT_P:
             continue
         found.append(start + at)
@@ -243,7 +251,7 @@ def level_p_value(a: Floats, b: Floats, noise: Noise | None = None) -> float:
     least = max(squares / (n + m - 2), noise.variance)
     variance = max(least, float(near_a.var(ddof=1))) / n + max(least, float(near_b.var(ddof=1))) / m
     error = math.sqrt(variance * noise.widening)
-    free = max((n + m) / noise.widening - 2, 1.0)
+    free = max((n + m) * noise.thinning - 2, 1.0)
     p_value = 2 * float(special.stdtr(free, -effect / error)) if error else 0.0
     return max(p_value, math.exp(math.log(2) - _log_choose(n + m, min(n, m))))
 

@@ -36,8 +36,8 @@ def history_section(histories: Sequence[CaseHistory]) -> Section | None:
         "history",
         "Since when",
         f"{one_line(headline(histories))}. A level is what the times of one kind of machine stay "
-        "at for five runs or more; where it changed is told from their ranks, with at most 5 % of "
-        "false ones. Beside each change stands what was recorded to differ at that run.",
+        "at for five runs or more; in the mean at most 5 % of the changes that are told are false. "
+        "Beside each stands what was recorded to differ at that run.",
         blocks,
     )
 

@@ -140,6 +140,7 @@ def test_charts_are_drawn_and_nothing_is_asked_for(opened):
 
     charts = page.locator("figure.chart svg[role=img]")
     assert charts.count() >= 2
+    assert page.locator("section[aria-labelledby=history] figure.chart svg .mark").count() >= 9
     for chart in charts.all():
         box = chart.bounding_box()
         assert box["width"] > 300

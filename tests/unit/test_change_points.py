@@ -69,6 +69,14 @@ def test_noise_alone_has_few_changes_whatever_its_kind():
         assert sum(map(len, find_changes(noise))) <= most, (correlation, outlying)
 
 
+def test_a_step_far_beyond_correlated_noise_is_found_in_few_runs():
+    """A machine that drifts up and down by four parts in a thousand, and then a tenth."""
+    drift = 1 + 0.001 * (np.arange(24) % 5)
+    (change,) = only(1e-3 * drift * np.repeat([1.0, 1.1], 12))
+
+    assert change.at == 12
+
+
 def test_single_runs_far_off_are_no_change():
     times = series(spread=0.002)
     times[[20, 21, 50, 80]] *= 1.5
