@@ -299,8 +299,7 @@ def join(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
             for table in tables
         ]
         if any(isinstance(part.dtype, pd.CategoricalDtype) for part in parts):
-            parts = [part.astype("category") for part in parts]
-            columns[name] = union_categoricals([part.array for part in parts])
+            columns[name] = union_categoricals([_categorical(part) for part in parts])
         else:
             columns[name] = pd.concat(parts, ignore_index=True)
             if name.startswith("param."):
@@ -308,6 +307,14 @@ def join(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
                 columns[name] = columns[name].astype(_parameter_dtype(values))
     frame = pd.DataFrame(columns)
     return frame[_order([name for name in names if "." in name])]
+
+
+def _categorical(part: pd.Series[Any]) -> Any:
+    """Texts as categories. A column without one has no type of its own, and takes theirs."""
+    import pandas as pd
+
+    own = part.array if isinstance(part.dtype, pd.CategoricalDtype) else pd.Categorical(part)
+    return pd.Categorical.from_codes(own.codes, categories=own.categories.astype("str"))
 
 
 def _order(extra: Sequence[str]) -> list[str]:

@@ -741,7 +741,10 @@ def test_a_row_of_several_chips_has_no_roof_of_one(tmp_path):
 
     run_import_command(path, None, target, tmp_path)
 
-    assert read_records(target).records[0].roofs == []
+    (record,) = read_records(target).records
+    assert record.case.devices == 12
+    assert [(roof.fraction, roof.floor_s) for roof in record.roofs] == [(None, None)]
+    assert "12 devices" in record.roofs[0].reason
 
 
 def test_a_row_that_was_cut_is_refused(brought):
