@@ -20,12 +20,13 @@ from .frame_columns import (
     TIME,
     case_columns,
 )
-from .frame_types import Assembly
+from .frame_types import Assembly, require_known
 from .lines import RecordError, parse_object, raw_lines
+from .moments import in_calendar, read_moment
 from .parquet import PARQUET_SUFFIX, read_parquet
 from .printable import may_control
 from .rates import by_silicon
-from .record import SCHEMA_VERSION, Record, Status
+from .record import SCHEMA_VERSION, Record
 from .upgrades import upgraded
 
 if TYPE_CHECKING:
@@ -196,33 +197,34 @@ def _finish(assembly: Assembly) -> pd.DataFrame:
             columns[name] = assembly.column(name)
     columns[TIME] = _times(assembly)
     frame = pd.DataFrame(columns)
-    for name, known in _CLOSED.items():
-        for value in frame[name].cat.categories:
-            if value not in known:
-                raise RecordError(
-                    f"field '{name}': '{value:.60}' given; wanted one of {', '.join(known)}; see "
-                    "which line with: trnbench validate FILE"
-                )
+    try:
+        require_known(frame)
+    except ValueError as error:
+        raise RecordError(f"{error}; see which line with: trnbench validate FILE") from error
     _add_rates(frame)
     return frame[_order(extra)]
 
 
-#: Columns that hold nothing but these.
-_CLOSED = {"status": list(map(str, Status)), "origin": ["measured", "published", "simulated"]}
 _DERIVED = ("items_per_s", "items_per_chip_s", "items_per_usd")
 
 
-def _times(assembly: Assembly) -> Any:
+def _times(assembly: Assembly) -> pd.Series[Any]:
+    import numpy as np
     import pandas as pd
 
     texts = assembly.texts(TIME)
-    try:
-        return pd.to_datetime(pd.Series(texts, dtype="str"), utc=True, format="ISO8601")
-    except ValueError as error:
-        raise RecordError(
-            f"field 'time': {error}; wanted ISO 8601, such as 2026-11-22T02:17:33Z; see which line "
-            "with: trnbench validate FILE"
-        ) from error
+    times = pd.to_datetime(
+        pd.Series(texts, dtype="str"), utc=True, format="ISO8601", errors="coerce"
+    )
+    for place in np.flatnonzero(~in_calendar(times)):
+        # pandas knows fewer forms, and "NaT" for one that is none.
+        try:
+            times.iloc[place] = pd.Timestamp(read_moment(texts[place]))
+        except ValueError as error:
+            raise RecordError(
+                f"field 'time': {error}; see which line with: trnbench validate FILE"
+            ) from error
+    return times
 
 
 def _add_devices(assembly: Assembly, columns: dict[str, Any]) -> None:

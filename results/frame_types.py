@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .frame_columns import CATEGORIES, FLOATS, INTEGERS
+from .record import Status
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Codes = NDArray[np.int32]
+
+#: Columns that hold nothing but these.
+_CLOSED = {"status": tuple(Status), "origin": ("measured", "published", "simulated")}
+
+
+def require_known(frame: pd.DataFrame) -> None:
+    """Raises ``ValueError`` for a status or an origin that there is none of."""
+    for name, known in _CLOSED.items():
+        for value in frame[name].cat.categories:
+            if value not in known:
+                raise ValueError(
+                    f"field '{name}': '{value:.60}' given; wanted one of {', '.join(known)}"
+                )
 
 
 class Assembly:

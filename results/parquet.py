@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from .frame_columns import CATEGORIES, EXTRA_PREFIXES, FLOATS, INTEGERS, TEXTS, TIME
+from .frame_types import require_known
 from .lines import RecordError, StoreError
+from .moments import in_calendar
+from .printable import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,8 +40,6 @@ def read_parquet(path: Path) -> pd.DataFrame:
     import pandas as pd
     import pyarrow as pa
 
-    from .frame_columns import CATEGORIES, FLOATS, INTEGERS, TEXTS, TIME
-
     try:
         frame = pd.read_parquet(path, engine="pyarrow")
     except FileNotFoundError as error:
@@ -47,22 +49,64 @@ def read_parquet(path: Path) -> pd.DataFrame:
             f"{path}: no Parquet file that trnbench wrote: {' '.join(str(error).split())[:200]}; "
             "make one with: trnbench export RUN --to parquet"
         ) from error
-    wanted = [*CATEGORIES, *INTEGERS, *FLOATS, *TEXTS, TIME]
+    try:
+        return _typed(frame)
+    except (ValueError, TypeError) as error:
+        raise RecordError(
+            printable(
+                f"{path}: {error}; wanted what trnbench export wrote: make it anew with: trnbench "
+                "export RUN --to parquet"
+            )
+        ) from error
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a record with their types; others are left out. Raises ``ValueError`` and
+    ``TypeError`` for a column that can't have its type."""
+    import numpy as np
+    import pandas as pd
+
+    if not frame.columns.is_unique:
+        raise ValueError("two columns of one name")
+    wanted = (*CATEGORIES, *INTEGERS, *FLOATS, *TEXTS, TIME)
     missing = [name for name in wanted if name not in frame]
     if missing:
-        raise RecordError(
-            f"{path}: no column {', '.join(missing[:5])}; wanted a file that trnbench export wrote"
-        )
-    types = {
-        **dict.fromkeys(CATEGORIES, "category"),
-        **dict.fromkeys(INTEGERS, "Int64"),
-        **dict.fromkeys(FLOATS, "float64"),
-        **dict.fromkeys(TEXTS, "str"),
-    }
-    try:
-        return frame.astype({k: v for k, v in types.items() if str(frame[k].dtype) != v})
-    except (ValueError, TypeError) as error:
-        raise RecordError(f"{path}: a column of another type: {error}") from error
+        raise ValueError(f"no column {', '.join(missing[:5])}")
+    texts = [*CATEGORIES, *TEXTS, *(n for n in frame if n.startswith(("version.", "variable.")))]
+    for name in texts:
+        frame[name] = _texts(frame[name], "str" if name in TEXTS else "category")
+    for name in (*INTEGERS, *FLOATS):
+        column = frame[name].astype("Int64" if name in INTEGERS else "float64")
+        if name in FLOATS and np.isinf(column).any():
+            raise ValueError(f"column '{name}' holds infinity")
+        frame[name] = column
+    if not isinstance(frame[TIME].dtype, pd.DatetimeTZDtype) or not in_calendar(frame[TIME]).all():
+        raise ValueError(f"column '{TIME}' holds something else than times of a known zone")
+    for name in frame:
+        column = frame[name]
+        if not name.startswith("param.") or not pd.api.types.is_object_dtype(column.dtype):
+            continue
+        if not column.dropna().map(_is_plain).all():
+            raise ValueError(f"column '{name:.60}' holds something else than figures and texts")
+    require_known(frame)
+    return frame[[name for name in frame if name in wanted or name.startswith(EXTRA_PREFIXES)]]
+
+
+def _texts(column: pd.Series[Any], dtype: str) -> pd.Series[Any]:
+    """As texts, where there is nothing else in it."""
+    import pandas as pd
+
+    own = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column
+    # Only where the type doesn't say so is each value looked at.
+    if not isinstance(own.dtype, pd.StringDtype) and not all(
+        isinstance(value, str) for value in own[own.notna()]
+    ):
+        raise ValueError(f"column '{column.name!s:.60}' holds something else than texts")
+    return column if str(column.dtype) == dtype else column.astype("str").astype(dtype)
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, bool | int | float | str)
 
 
 def _require() -> None:

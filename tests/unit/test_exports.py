@@ -157,6 +157,38 @@ def test_parquet_reads_back_with_every_type(stored, make, tmp_path):
     assert str(after["status"].dtype) == "category"
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda frame: frame.drop(columns="status"), "no column status"),
+        (lambda frame: frame.assign(status="FINE"), "'FINE' given"),
+        (lambda frame: frame.assign(origin=None).astype({"origin": "str"}), None),
+        (lambda frame: frame.assign(dtype=[["fp32"]]), "'dtype' holds something else than texts"),
+        (lambda frame: frame.assign(workload=3), "'workload' holds something else than texts"),
+        (lambda frame: frame.assign(devices=1.5), "'?devices'?|integer|equivalent"),
+        (lambda frame: frame.assign(sustained_s="x"), "x"),
+        (lambda frame: frame.assign(sustained_s=float("inf")), "'sustained_s' holds infinity"),
+        (lambda frame: frame.assign(time="2026-11-22"), "'time' holds something else"),
+        (lambda frame: frame.assign(time=pd.NaT), "'time' holds something else"),
+        (lambda frame: frame.assign(**{"param.m": [[1]]}), "'param.m' holds something else"),
+        (lambda frame: frame.assign(**{"version.x": 1}), "'version.x' holds something else"),
+        (lambda frame: frame.assign(stranger=1), None),
+    ],
+)
+def test_a_parquet_file_of_somebody_else_is_read_or_refused(stored, make, tmp_path, change, said):
+    pytest.importorskip("pyarrow")
+    frame = load_files([stored(make.record())])
+    frame.attrs.clear()
+    path = tmp_path / "theirs.parquet"
+    change(frame).to_parquet(path)
+
+    if said is None:
+        assert list(load_files([path]).columns) == list(frame.columns)
+        return
+    with pytest.raises(RecordError, match=said):
+        load_files([path])
+
+
 def test_parquet_is_no_text(stored, make):
     with pytest.raises(StoreError, match="is no text; give a file to write with -o"):
         exported("parquet", stored(make.record()))
