@@ -23,7 +23,7 @@ from markdown_it import MarkdownIt
 from trnbench.bench.errors import UsageError
 from trnbench.bench.export import run_export_command
 from trnbench.results.difference import DiffRow, Side
-from trnbench.results.exports.escapes import escape_markdown, guard_formula, one_line, plain
+from trnbench.results.exports.escapes import escape_markdown, guard_formula, one_line
 from trnbench.results.exports.formats import FORMATS, find_format
 from trnbench.results.exports.markdown import difference_markdown
 from trnbench.results.exports.page import LONGEST_BYTES
@@ -31,6 +31,7 @@ from trnbench.results.frame import load, load_files
 from trnbench.results.geometric_means import GeometricMean
 from trnbench.results.lines import RecordError, StoreError
 from trnbench.results.origin import OriginError
+from trnbench.results.printable import printable
 from trnbench.results.record import Failure, Status
 
 RUN = "20261122T021733Z-4f2a9c"
@@ -394,8 +395,8 @@ def test_junit_counts_what_failed_and_what_was_skipped(stored, make):
 
 @given(text=st.text(st.characters(codec=None)))
 def test_no_text_breaks_the_xml(text):
-    element = ET.Element("testcase", {"name": plain(text)})
-    element.text = plain(text)
+    element = ET.Element("testcase", {"name": printable(text)})
+    element.text = printable(text)
 
     again = ET.fromstring(ET.tostring(element, encoding="unicode"))
 
