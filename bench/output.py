@@ -55,7 +55,7 @@ def _watched(stream: io.TextIOWrapper) -> io.TextIOWrapper:
     # With PYTHONUNBUFFERED there is no buffer.
     unbuffered = isinstance(stream.buffer, io.RawIOBase)
     return io.TextIOWrapper(
-        pipe if unbuffered else io.BufferedWriter(pipe),  # type: ignore[arg-type]
+        pipe if unbuffered else io.BufferedWriter(pipe),
         encoding=stream.encoding,
         errors=stream.errors,
         line_buffering=stream.line_buffering,

@@ -64,7 +64,6 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     """The columns of a record with their types; others are left out. Raises ``ValueError`` and
     ``TypeError`` for a column that can't have its type."""
     import numpy as np
-    import pandas as pd
 
     if not frame.columns.is_unique:
         raise ValueError("two columns of one name")
@@ -72,37 +71,53 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     missing = [name for name in wanted if name not in frame]
     if missing:
         raise ValueError(f"no column {', '.join(missing[:5])}")
-    texts = [*CATEGORIES, *TEXTS, *(n for n in frame if n.startswith(("version.", "variable.")))]
-    for name in texts:
-        frame[name] = _texts(frame[name], "str" if name in TEXTS else "category")
+    names = [str(name) for name in frame.columns]
+    for name in (*CATEGORIES, *(n for n in names if n.startswith(("version.", "variable.")))):
+        frame[name] = _texts(frame[name]).astype("category")
+    for name in TEXTS:
+        frame[name] = _texts(frame[name]).astype("str")
     for name in (*INTEGERS, *FLOATS):
         column = frame[name].astype("Int64" if name in INTEGERS else "float64")
         if name in FLOATS and np.isinf(column).any():
             raise ValueError(f"column '{name}' holds infinity")
         frame[name] = column
-    if not isinstance(frame[TIME].dtype, pd.DatetimeTZDtype) or not in_calendar(frame[TIME]).all():
-        raise ValueError(f"column '{TIME}' holds something else than times of a known zone")
-    for name in frame:
-        column = frame[name]
-        if not name.startswith("param.") or not pd.api.types.is_object_dtype(column.dtype):
-            continue
-        if not column.dropna().map(_is_plain).all():
-            raise ValueError(f"column '{name:.60}' holds something else than figures and texts")
+    _require_times(frame)
+    _require_plain(frame[[name for name in names if name.startswith("param.")]])
     require_known(frame)
-    return frame[[name for name in frame if name in wanted or name.startswith(EXTRA_PREFIXES)]]
+    return frame[[name for name in names if name in wanted or name.startswith(EXTRA_PREFIXES)]]
 
 
-def _texts(column: pd.Series[Any], dtype: str) -> pd.Series[Any]:
-    """As texts, where there is nothing else in it."""
+def _require_times(frame: pd.DataFrame) -> None:
+    """Of a run each record has a time; of a table that others published not each has."""
     import pandas as pd
 
-    own = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column
+    times = frame[TIME]
+    unknown = times.isna() & (frame["origin"] == "published")
+    if not isinstance(times.dtype, pd.DatetimeTZDtype) or not (in_calendar(times) | unknown).all():
+        raise ValueError(f"column '{TIME}' holds something else than times of a known zone")
+
+
+def _require_plain(params: pd.DataFrame) -> None:
+    import pandas as pd
+
+    for name, column in params.items():
+        if pd.api.types.is_object_dtype(column.dtype) and not column.dropna().map(_is_plain).all():
+            raise ValueError(f"column '{name!s:.60}' holds something else than figures and texts")
+
+
+def _texts(column: pd.Series[Any]) -> pd.Series[Any]:
+    """The column, as texts or as categories that are some. Raises ``ValueError`` where there is
+    something else in it."""
+    import pandas as pd
+
+    is_category = isinstance(column.dtype, pd.CategoricalDtype)
+    own = column.cat.categories if is_category else column
+    if isinstance(own.dtype, pd.StringDtype):
+        return column
     # Only where the type doesn't say so is each value looked at.
-    if not isinstance(own.dtype, pd.StringDtype) and not all(
-        isinstance(value, str) for value in own[own.notna()]
-    ):
+    if not all(isinstance(value, str) for value in own[own.notna()]):
         raise ValueError(f"column '{column.name!s:.60}' holds something else than texts")
-    return column if str(column.dtype) == dtype else column.astype("str").astype(dtype)
+    return column.astype("str")
 
 
 def _is_plain(value: object) -> bool:

@@ -35,7 +35,7 @@ def junit_xml(frame: pd.DataFrame) -> Exported:
             {
                 "name": printable(f"trnbench {run}"),
                 **_counts(part),
-                "timestamp": part["time"].min().strftime("%Y-%m-%dT%H:%M:%S"),
+                **_timestamp(part["time"]),
             },
         )
         for row in part[[*_COLUMNS, "failed", "skipped", "origin"]].itertuples(index=False):
@@ -55,6 +55,12 @@ def _counts(rows: pd.DataFrame) -> dict[str, str]:
         "errors": "0",
         "skipped": str(int(rows["skipped"].sum())),
     }
+
+
+def _timestamp(times: pd.Series[Any]) -> dict[str, str]:
+    """When the first case was done; nothing where no case's time is known."""
+    known = times.dropna()
+    return {"timestamp": f"{known.min():%Y-%m-%dT%H:%M:%S}"} if len(known) else {}
 
 
 def _add_case(suite: ET.Element, row: Any) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from trnbench import results
+from trnbench.results.compare import describe_run
 from trnbench.results.lines import RecordError, StoreError
 from trnbench.results.record import NumericError, Status
 
@@ -179,6 +180,17 @@ def test_a_time_that_is_none_is_refused(tmp_path, make, text):
 
     with pytest.raises(RecordError, match=f"field 'time': '{re.escape(text)}' is no time"):
         results.load(path)
+
+
+def test_a_time_that_a_publisher_didn_t_know_is_unknown(tmp_path, make):
+    known = make.record(origin="published", source="x", time="2026-11")
+    record = known.model_copy(update={"time": "unknown"})
+
+    frame = results.load(write(tmp_path / "run.jsonl", [known, record]))
+
+    assert list(frame["time"].isna()) == [False, True]
+    assert "time unknown" in describe_run(frame[1:])
+    assert "2026-11-01" in describe_run(frame)
 
 
 def test_a_run_is_loaded_by_folder_and_by_id(tmp_path, make):

@@ -222,7 +222,8 @@ def test_a_file_that_was_cut_or_is_no_text_is_refused(tmp_path, content, said):
 
 
 def test_rows_of_several_chips_are_held_against_a_run(tmp_path, make):
-    table = write(tmp_path / "t.csv", {"id": "one"}, {"id": "many", "n_devices": "16"})
+    dated = {"id": "many", "n_devices": "16", "source_date": "unknown"}
+    table = write(tmp_path / "t.csv", {"id": "one"}, dated)
     shape = {"op": "mm", "m": 128, "n": 256, "k": 512}
     run = tmp_path / "run.jsonl"
     records = [make.record(make.case(params=shape, devices=n, dtype="bf16")) for n in (1, 16)]
