@@ -240,7 +240,7 @@ def _times(assembly: Assembly) -> pd.Series[Any]:
                 raise RecordError(
                     f"field 'time': {error}; see which line with: trnbench validate FILE"
                 ) from error
-            times.iloc[place] = pd.NaT
+            times.iloc[place] = None
     return times
 
 
