@@ -8,6 +8,8 @@ TORCH_INDEX ?=
 BENCH_ARGS ?=
 TEST_ARGS ?=
 XLA_VENV ?= .venv-xla
+FUZZ_SECONDS ?= 300
+FUZZ_ARGS ?=
 
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
 # Where `make lint-types` installs the package as a user gets it.
@@ -15,7 +17,7 @@ PLAIN = $(VENV)/plain
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help bench test test-slow test-xla lint lint-style lint-types lint-deploy lint-actions format install install-dev docs clean FORCE
+.PHONY: help bench test test-slow test-xla fuzz lint lint-style lint-types lint-deploy lint-actions format install install-dev docs clean FORCE
 
 help: ## list the targets and variables
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r target text; do \
@@ -25,7 +27,9 @@ help: ## list the targets and variables
 	    '  TORCH_INDEX=URL   where torch comes from (CPU: https://download.pytorch.org/whl/cpu)' \
 	    '  PYTHON=python3.12 the interpreter that .venv is made with' \
 	    '  BENCH_ARGS=...    more arguments for pytest --benchmark, such as "-k matmul"' \
-	    '  TEST_ARGS=...     more arguments for pytest'
+	    '  TEST_ARGS=...     more arguments for pytest' \
+	    '  FUZZ_SECONDS=1800 how long `make fuzz` takes (300)' \
+	    '  FUZZ_ARGS=...     more arguments for it, such as "--target records"'
 
 bench: $(VENV)/.runtime ## measure this machine and print the table
 	$(VENV)/bin/trnbench ceiling --if-missing
@@ -43,6 +47,10 @@ test-slow: $(VENV)/.dev ## run only the tests marked slow
 test-xla: ## run the contract of every backend, and whole runs, on real torch_xla (CPU)
 	$(MAKE) VENV=$(XLA_VENV) TORCH=2.9.1 $(XLA_VENV)/.xla
 	$(XLA_VENV)/bin/pytest tests/contract tests/xla --contract-backend xla -m "slow or not slow" $(TEST_ARGS)
+
+# What is found is kept in .fuzz/, and fails every later call until it is mended and removed.
+fuzz: $(VENV)/.fuzz ## give mutated files to every loader, for FUZZ_SECONDS
+	$(VENV)/bin/python tests/fuzz/fuzz_run.py --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
 
 lint: lint-style lint-types lint-deploy ## ruff, mypy --strict on the installed package, shellcheck
 
@@ -84,7 +92,7 @@ install-dev: $(VENV)/.dev ## make .venv with what `make test` needs too
 	@$(VENV)/bin/trnbench --version
 
 clean: ## remove .venv, caches and build products; measured runs stay
-	rm -rf $(VENV) $(XLA_VENV) build dist trnbench.egg-info .mypy_cache .ruff_cache .pytest_cache .benchmarks .coverage
+	rm -rf $(VENV) $(XLA_VENV) build dist trnbench.egg-info .mypy_cache .ruff_cache .pytest_cache .benchmarks .coverage .fuzz
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(VENV)/.created:
@@ -121,6 +129,10 @@ $(VENV)/.dev: pyproject.toml $(VENV)/constraints.txt
 
 $(VENV)/.xla: $(VENV)/.dev
 	$(PIP) install --constraint $(VENV)/constraints.txt torch_xla==2.9.0
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.dev
+	$(PIP) install --constraint $(VENV)/constraints.txt --editable '.[dev,fuzz]'
 	@touch $@
 
 FORCE:

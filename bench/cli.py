@@ -91,13 +91,16 @@ def _interruptible(
 
 
 def main() -> None:
-    """Run the command line; a person's mistake is one message and no traceback."""
+    """Run the command line; a person's mistake is one message and no traceback, and a reader that
+    has read enough is no mistake."""
     from ..results.lines import StoreError
     from ..results.printable import printable
     from ..specs.figure import CatalogError
+    from .output import until_the_reader_goes
 
     try:
-        app()
+        with until_the_reader_goes():
+            app()
     except SystemExit as leaving:
         # click's own code for a wrong option is pytest's for an interrupt.
         click_usage = 2

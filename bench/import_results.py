@@ -50,11 +50,13 @@ def run_import_command(file: Path, form: str | None, target: Path | None, out: P
     """
     from ..results.imports.formats import import_file
     from ..results.store import RECORDS_SUFFIX
+    from .roofs import published_roofs
 
     if target is not None and target.suffix != RECORDS_SUFFIX:
         raise UsageError(f"-o {target}: a run's file ends in {RECORDS_SUFFIX}; give such a name")
     imported = import_file(file, form, run=target.stem if target is not None else "")
-    records = [_hold_against_catalog(record) for record in imported.records]
+    # A table of published measurements states the work and the chip; others' programs don't.
+    records = [r.model_copy(update={"roofs": published_roofs(r)}) for r in imported.records]
     path = target if target is not None else out / f"{records[0].run}{RECORDS_SUFFIX}"
     _write(path, records, in_store=target is None)
     note(imported.notices)
@@ -64,22 +66,6 @@ def run_import_command(file: Path, form: str | None, target: Path | None, out: P
         file=sys.stderr,
     )
     return Exit.OK
-
-
-def _hold_against_catalog(record: Record) -> Record:
-    """The record with what the datasheet and the engines promise, where its cost and chip are
-    known: a table of published measurements states both."""
-    from .roofs import catalog_roofs
-
-    summary = record.summary
-    if record.cost is None or record.device is None or summary is None:
-        return record
-    time, share = summary.sustained or summary.isolated, record.device.share
-    if time is None or (share is not None and not 0 < share <= 1):
-        # The catalog's roofs are of one chip at most, and this row is of several.
-        return record
-    roofs = catalog_roofs(record.cost, record.device, record.case.dtype, time.value).roofs
-    return record.model_copy(update={"roofs": roofs})
 
 
 def _write(path: Path, records: Sequence[Record], *, in_store: bool) -> None:

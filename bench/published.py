@@ -6,10 +6,9 @@ from pathlib import Path
 
 from ..results.archive import read_run
 from ..results.published import read_published
-from ..results.record import Record, RoofData
 from ..results.store import StoredRun
 from .errors import UsageError
-from .roofs import catalog_roofs
+from .roofs import published_roofs
 
 
 def is_published(name: str) -> bool:
@@ -25,17 +24,7 @@ def read_any(name: str, out: Path) -> StoredRun:
         return read_run(name, out)
     if not Path(file).is_file():
         raise UsageError(f"no file '{file}'; wanted a CSV file of published measurements")
-    records = read_published(Path(file), chip, roofs=_roofs)
+    records = read_published(Path(file), chip, roofs=published_roofs)
     if not records:
         raise UsageError(f"no row of '{file}' is of chip '{chip}'")
     return StoredRun(Path(file), tuple(records))
-
-
-def _roofs(record: Record) -> list[RoofData]:
-    """What the datasheet and the engines promise for a published row."""
-    if record.cost is None or record.device is None or record.summary is None:
-        return []
-    sustained = record.summary.sustained or record.summary.isolated
-    if sustained is None:
-        return []
-    return catalog_roofs(record.cost, record.device, record.case.dtype, sustained.value).roofs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..results.record import CostData, Device, RoofData
+from ..results.record import CostData, Device, Record, RoofData
 from ..specs.attained import AttainedCeiling
 from ..specs.catalog import load_catalog
 from ..specs.cost import Cost
@@ -53,6 +53,20 @@ def catalog_roofs(
     chip = load_catalog().chip(device.chip)
     roofs = [roof_of_chip(chip, device.share, dtype, name) for name in ("datasheet", "engine")]
     return _hold(cost, [roof for roof in roofs if roof is not None], call_s, fused=fused)
+
+
+def published_roofs(record: Record) -> list[RoofData]:
+    """What the datasheet and the engines promise for a record of somebody else's, where it says
+    its time, its work and its chip; no roof where it doesn't."""
+    summary, device = record.summary, record.device
+    time = None if summary is None else summary.sustained or summary.isolated
+    if time is None or record.cost is None or device is None:
+        return []
+    if record.case.devices > 1:
+        # What part of the work was whose, and what the links took, isn't said.
+        reason = f"published for {record.case.devices} devices together; a roof here is of one"
+        return [_unknown("datasheet", reason)]
+    return catalog_roofs(record.cost, device, record.case.dtype, time.value).roofs
 
 
 def cpu_roofs(

@@ -200,7 +200,8 @@ def describe_run(frame: pd.DataFrame) -> str:
     if len(labels) == 1:
         said += f" '{labels[0]}'"
     time = frame["time"].min()
-    parts = [said, " and ".join(origins), f"{time:%Y-%m-%d %H:%M} UTC"]
+    when = f"{time:%Y-%m-%d %H:%M} UTC" if time == time else "time unknown"  # noqa: PLR0124
+    parts = [said, " and ".join(origins), when]
     parts += [" and ".join(devices)] if devices else []
     return f"{', '.join(parts)}, {len(frame)} cases"
 

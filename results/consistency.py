@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
 from itertools import pairwise
 
 from .fold import summarise
+from .moments import names_zone, read_moment
 from .record import (
     Estimate,
     Failure,
@@ -54,17 +54,21 @@ def _of_names(record: Record) -> Iterator[Finding]:
     if not run or run.startswith(".") or any(sign in run for sign in '/\\:\n\t"'):
         yield "run", f"{run!r:.60} can't be the name of a file"
     try:
-        moment = datetime.fromisoformat(record.time)
-    except ValueError:
-        # A table that others published may give a month.
+        read_moment(record.time)
+    except ValueError as error:
+        # A table that others published may say that it is unknown.
         if record.origin != "published":
-            yield "time", f"{record.time!r:.60} is no time of ISO 8601"
+            yield "time", str(error)
     else:
-        if moment.tzinfo is None and record.origin != "published":
+        # Or give a day, a month or a year.
+        if record.origin != "published" and not names_zone(record.time):
             yield "time", f"{record.time!r:.60} names no time zone"
     if record.device is not None and record.device.simulated != (record.origin == "simulated"):
         said = "a stand-in" if record.device.simulated else "no stand-in"
         yield "origin", f"'{record.origin}', and the device was {said} (device.simulated)"
+    share = None if record.device is None else record.device.share
+    if share is not None and not 0 < share <= 1:
+        yield "device.share", f"{share:g}; wanted the part of a chip that one device is"
     if record.origin == "published" and not record.source:
         yield "source", "empty, and a published figure has one"
 

@@ -34,7 +34,8 @@ _NOTHING = 5e-5
 def make_rows(comparison: Comparison, numbers: NDArray[np.int64]) -> list[DiffRow]:
     """The rows with these numbers, in this order: pairs count first, then the cases that only A
     has, then those that only B has."""
-    return list(_rows(comparison, numbers))
+    # Of most verdicts a comparison has no row, and columns of nothing cost as much as of a few.
+    return list(_rows(comparison, numbers)) if numbers.size else []
 
 
 def _rows(comparison: Comparison, numbers: NDArray[np.int64]) -> Iterator[DiffRow]:

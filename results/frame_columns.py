@@ -209,20 +209,39 @@ def _find_reason(roofs: dict[str, RoofRow]) -> str | None:
 def _fold(processes: Sequence[ProcessRow]) -> ProcessFigures:
     """The longest cold compilation, since that is what a user pays, and the median warm one; the
     largest memory and clock; what the device's own clock says of a call, in the median."""
-    cold = [p.compile_ns for p in processes if p.cache_state == "cold" and p.compile_ns is not None]
-    warm = [p.compile_ns for p in processes if p.cache_state == "warm" and p.compile_ns is not None]
-    device = [time for p in processes if (time := _device_s(p)) is not None]
+    if len(processes) == 1:
+        # Of a baseline, and of most imports, each record has one: a quarter of the time.
+        return _alone(processes[0])
+    found = [_alone(process) for process in processes]
+    warm = [one.compile_warm_s for one in found if one.compile_warm_s is not None]
+    device = [one.device_s for one in found if one.device_s is not None]
     return ProcessFigures(
-        next((p.executed_dtype for p in processes if p.executed_dtype is not None), None),
-        _largest(p.peak_memory_bytes for p in processes),
-        _largest(p.clock_hz for p in processes),
-        max(cold) / 1e9 if cold else None,
-        median(warm) / 1e9 if warm else None,
-        None if (first := _largest(p.first_call_ns for p in processes)) is None else first / 1e9,
-        _largest(p.graphs_compiled for p in processes),
-        _largest(p.graph_breaks for p in processes),
+        next((one.executed_dtype for one in found if one.executed_dtype is not None), None),
+        _largest(one.peak_memory_bytes for one in found),
+        _largest(one.clock_hz for one in found),
+        _largest(one.compile_cold_s for one in found),
+        median(warm) if warm else None,
+        _largest(one.first_call_s for one in found),
+        _largest(one.graphs for one in found),
+        _largest(one.graph_breaks for one in found),
         median(device) if device else None,
-        " ".join(sorted({name for p in processes for name in p.fallbacks})),
+        " ".join(sorted({name for process in processes for name in process.fallbacks})),
+    )
+
+
+def _alone(process: ProcessRow) -> ProcessFigures:
+    compile_s = None if process.compile_ns is None else process.compile_ns / 1e9
+    return ProcessFigures(
+        process.executed_dtype,
+        process.peak_memory_bytes,
+        process.clock_hz,
+        compile_s if process.cache_state == "cold" else None,
+        compile_s if process.cache_state == "warm" else None,
+        None if process.first_call_ns is None else process.first_call_ns / 1e9,
+        process.graphs_compiled,
+        process.graph_breaks,
+        _device_s(process),
+        " ".join(sorted(set(process.fallbacks))) if process.fallbacks else "",
     )
 
 

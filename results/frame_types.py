@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .frame_columns import CATEGORIES, FLOATS, INTEGERS
+from .record import Status
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Codes = NDArray[np.int32]
+
+#: Columns that hold nothing but these.
+_CLOSED = {"status": tuple(Status), "origin": ("measured", "published", "simulated")}
+
+
+def require_known(frame: pd.DataFrame) -> None:
+    """Raises ``ValueError`` for a status or an origin that there is none of."""
+    for name, known in _CLOSED.items():
+        for value in frame[name].cat.categories:
+            if value not in known:
+                raise ValueError(
+                    f"field '{name}': '{value:.60}' given; wanted one of {', '.join(known)}"
+                )
 
 
 class Assembly:
@@ -36,15 +53,12 @@ class Assembly:
         the chunk and the text of each one that is new."""
         table = self._tables.setdefault(name, {})
         values = self._shared.setdefault(name, [])
-        codes = np.empty(len(texts), dtype=np.int32)
-        for place, text in enumerate(texts):
-            key = bytes(text)
-            code = table.get(key)
-            if code is None:
-                values.append(decode(place, text))
-                code = table[key] = len(values) - 1
-            codes[place] = code
-        self._parts.setdefault(f"shared {name}", []).append(codes)
+        keys = list(map(bytes, texts))
+        for place, key in enumerate(keys):
+            if key not in table:
+                values.append(decode(place, texts[place]))
+                table[key] = len(values) - 1
+        self._parts.setdefault(f"shared {name}", []).append(_looked_up(keys, table))
 
     def shared(self, name: str) -> tuple[list[Any], Codes]:
         """The different values, and for each row the number of its own."""
@@ -102,23 +116,39 @@ class Assembly:
 
 def _encode(values: Sequence[Any], table: dict[Any, int]) -> Codes:
     """The code of each value in ``table``, which grows; -1 for None."""
-    for value in dict.fromkeys(values):
+    if _is_absent(values):
+        return np.full(len(values), -1, dtype=np.int32)
+    different = dict.fromkeys(values)
+    for value in different:
         if value is not None and value not in table:
             table[value] = len(table)
-    known: dict[Any, int] = {**table, None: -1} if len(table) < len(values) else table
-    return np.array([known.get(value, -1) for value in values], dtype=np.int32)
+    return _looked_up(values, {**table, None: -1} if None in different else table)
+
+
+def _looked_up(values: Sequence[Any], table: Mapping[Any, int]) -> Codes:
+    return np.fromiter(map(table.__getitem__, values), dtype=np.int32, count=len(values))
 
 
 def _integers(values: Sequence[Any]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    mask = np.array([value is None for value in values], dtype=np.bool_)
+    mask = np.full(len(values), _is_absent(values), dtype=np.bool_)
     if mask.any():
+        return np.zeros(len(values), dtype=np.int64), mask
+    if None in values:
+        mask = np.fromiter((value is None for value in values), np.bool_, len(values))
         values = [0 if value is None else value for value in values]
     return np.array(values, dtype=np.int64), mask
 
 
 def _floats(values: Sequence[Any]) -> NDArray[np.float64]:
-    # numpy reads None as NaN.
+    if _is_absent(values):
+        return np.full(len(values), np.nan)
+    # numpy reads None as NaN, but slowly.
     return np.array(values, dtype=np.float64)
+
+
+def _is_absent(values: Sequence[Any]) -> bool:
+    """Whether nothing is known: so it is of most columns in a run of one backend."""
+    return bool(values) and values[0] is None and values.count(None) == len(values)
 
 
 def _index(table: Mapping[Any, int]) -> Any:

@@ -30,6 +30,8 @@ if sys.platform != "win32":
 
 #: A record is 5 to 30 kB, and one of 20 processes that sampled for 10 s each some 20 MB.
 MAX_LINE_BYTES = 64 * 2**20
+#: Of lines of two kilobytes, thirty are read at a time.
+_BUFFER_BYTES = 64 * 2**10
 #: Beyond these a line is no record with a slip in it, and a list of them would fill the memory.
 _MAX_ERRORS = 10_000
 #: Every digit as 0 and E as e, so that a plain search finds what a pattern would take ten times
@@ -149,7 +151,7 @@ def open_file(path: Path) -> BinaryIO:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISREG(mode):
-            return os.fdopen(descriptor, "rb")
+            return os.fdopen(descriptor, "rb", buffering=_BUFFER_BYTES)
         os.close(descriptor)
     except (OSError, ValueError) as error:
         # ValueError: a name with a zero in it, which no system takes.

@@ -47,6 +47,10 @@ _NO_TABLE = (
 )
 
 
+#: A number of ranks: none of 0, and no other script's digits.
+_COUNT = re.compile(r"[1-9][0-9]{0,8}")
+
+
 @dataclass(frozen=True, slots=True)
 class PrintedRow:
     """A row as printed: times in microseconds, bandwidths in a unit yet to be found out.
@@ -144,7 +148,7 @@ def _read_command(line: str, printed: Printed) -> None:
     words = match.group(1).replace('"', " ").split()
     printed.operation = next((OPERATIONS[w] for w in words if w in OPERATIONS), None)
     ranks = (value for flag, value in pairwise(words) if flag in ("-r", "--nworkers"))
-    printed.ranks = next((int(value) for value in ranks if value.isdigit()), None)
+    printed.ranks = next((int(value) for value in ranks if _COUNT.fullmatch(value)), None)
 
 
 def _read_line(line: str, names: list[str], where: str, printed: Printed) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from .frame_columns import CATEGORIES, EXTRA_PREFIXES, FLOATS, INTEGERS, TEXTS, TIME
+from .frame_types import require_known
 from .lines import RecordError, StoreError
+from .moments import in_calendar
+from .printable import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,8 +40,6 @@ def read_parquet(path: Path) -> pd.DataFrame:
     import pandas as pd
     import pyarrow as pa
 
-    from .frame_columns import CATEGORIES, FLOATS, INTEGERS, TEXTS, TIME
-
     try:
         frame = pd.read_parquet(path, engine="pyarrow")
     except FileNotFoundError as error:
@@ -47,22 +49,79 @@ def read_parquet(path: Path) -> pd.DataFrame:
             f"{path}: no Parquet file that trnbench wrote: {' '.join(str(error).split())[:200]}; "
             "make one with: trnbench export RUN --to parquet"
         ) from error
-    wanted = [*CATEGORIES, *INTEGERS, *FLOATS, *TEXTS, TIME]
+    try:
+        return _typed(frame)
+    except (ValueError, TypeError) as error:
+        raise RecordError(
+            printable(
+                f"{path}: {error}; wanted what trnbench export wrote: make it anew with: trnbench "
+                "export RUN --to parquet"
+            )
+        ) from error
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a record with their types; others are left out. Raises ``ValueError`` and
+    ``TypeError`` for a column that can't have its type."""
+    import numpy as np
+
+    if not frame.columns.is_unique:
+        raise ValueError("two columns of one name")
+    wanted = (*CATEGORIES, *INTEGERS, *FLOATS, *TEXTS, TIME)
     missing = [name for name in wanted if name not in frame]
     if missing:
-        raise RecordError(
-            f"{path}: no column {', '.join(missing[:5])}; wanted a file that trnbench export wrote"
-        )
-    types = {
-        **dict.fromkeys(CATEGORIES, "category"),
-        **dict.fromkeys(INTEGERS, "Int64"),
-        **dict.fromkeys(FLOATS, "float64"),
-        **dict.fromkeys(TEXTS, "str"),
-    }
-    try:
-        return frame.astype({k: v for k, v in types.items() if str(frame[k].dtype) != v})
-    except (ValueError, TypeError) as error:
-        raise RecordError(f"{path}: a column of another type: {error}") from error
+        raise ValueError(f"no column {', '.join(missing[:5])}")
+    names = [str(name) for name in frame.columns]
+    for name in (*CATEGORIES, *(n for n in names if n.startswith(("version.", "variable.")))):
+        frame[name] = _texts(frame[name]).astype("category")
+    for name in TEXTS:
+        frame[name] = _texts(frame[name]).astype("str")
+    for name in (*INTEGERS, *FLOATS):
+        column = frame[name].astype("Int64" if name in INTEGERS else "float64")
+        if name in FLOATS and np.isinf(column).any():
+            raise ValueError(f"column '{name}' holds infinity")
+        frame[name] = column
+    _require_times(frame)
+    _require_plain(frame[[name for name in names if name.startswith("param.")]])
+    require_known(frame)
+    return frame[[name for name in names if name in wanted or name.startswith(EXTRA_PREFIXES)]]
+
+
+def _require_times(frame: pd.DataFrame) -> None:
+    """Of a run each record has a time; of a table that others published not each has."""
+    import pandas as pd
+
+    times = frame[TIME]
+    unknown = times.isna() & (frame["origin"] == "published")
+    if not isinstance(times.dtype, pd.DatetimeTZDtype) or not (in_calendar(times) | unknown).all():
+        raise ValueError(f"column '{TIME}' holds something else than times of a known zone")
+
+
+def _require_plain(params: pd.DataFrame) -> None:
+    import pandas as pd
+
+    for name, column in params.items():
+        if pd.api.types.is_object_dtype(column.dtype) and not column.dropna().map(_is_plain).all():
+            raise ValueError(f"column '{name!s:.60}' holds something else than figures and texts")
+
+
+def _texts(column: pd.Series[Any]) -> pd.Series[Any]:
+    """The column, as texts or as categories that are some. Raises ``ValueError`` where there is
+    something else in it."""
+    import pandas as pd
+
+    is_category = isinstance(column.dtype, pd.CategoricalDtype)
+    own = column.cat.categories if is_category else column
+    if isinstance(own.dtype, pd.StringDtype):
+        return column
+    # Only where the type doesn't say so is each value looked at.
+    if not all(isinstance(value, str) for value in own[own.notna()]):
+        raise ValueError(f"column '{column.name!s:.60}' holds something else than texts")
+    return column.astype("str")
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, bool | int | float | str)
 
 
 def _require() -> None:

@@ -9,14 +9,15 @@ run made here; every other row keeps the name that its source gave it.
 from __future__ import annotations
 
 import csv
-import json
 import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from .imports.given import parse_json
 from .lines import RecordError, StoreError
+from .printable import printable
 from .record import (
     CaseKey,
     CostData,
@@ -92,7 +93,10 @@ _SHAPE = {"m", "n", "k"}
 #: Keys beside m, n and k that leave it a plain product. "ta" and "tb" say how an operand lies
 #: in memory, "published_mfu_pct" repeats a result.
 _IGNORED = {"op", "ta", "tb", "published_mfu_pct", "n_cores", "batch"}
-_SI = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
+#: Counts are 64-bit, in a record and in its frame.
+_MOST = 2.0**63
+#: Shorter than a clock's tick, and longer than any measurement.
+_TIMES_S = 1e-12, 1e9
 
 
 def read_published(path: Path, chips: str = "", roofs: Roofs | None = None) -> list[Record]:
@@ -117,7 +121,8 @@ def read_published(path: Path, chips: str = "", roofs: Roofs | None = None) -> l
         try:
             record = _record(row, path.stem)
         except ValueError as error:
-            raise RecordError(f"{path}: line {number}: row '{row['id']}': {error}") from error
+            said = f"{path}: line {number}: row '{row['id']:.60}': {error}"
+            raise RecordError(printable(said)) from error
         if roofs is not None and record.summary is not None:
             record = record.model_copy(update={"roofs": roofs(record)})
         records.append(record)
@@ -135,9 +140,21 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                     f"measurements with the columns {', '.join(COLUMNS)}"
                 )
             for row in reader:
+                # The reader's own marks of a row that is longer, and of one that is shorter.
+                if None in row or None in row.values():
+                    raise RecordError(
+                        f"{path}: line {reader.line_num}: more or fewer columns than the heading "
+                        "has: was it cut?"
+                    )
                 yield reader.line_num, row
     except OSError as error:
         raise StoreError(f"can't read {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise StoreError(
+            printable(
+                f"{path}: no CSV in UTF-8 ({error}); wanted a table of published measurements"
+            )
+        ) from error
 
 
 def _is_of_chip(row: dict[str, str], name: str) -> bool:
@@ -146,7 +163,7 @@ def _is_of_chip(row: dict[str, str], name: str) -> bool:
 
 
 def _record(row: dict[str, str], run: str) -> Record:
-    time_s = _number(row, "time_s")
+    time_s = _number(row, "time_s", *_TIMES_S)
     dtype = row["dtype"].split("->")[0] or "unstated"
     cost = _cost(row)
     return Record(
@@ -169,10 +186,10 @@ def _case(row: dict[str, str], dtype: str) -> CaseKey:
     shape = _shape(row)
     workload, params = row["workload"], {k: v for k, v in shape.items() if _is_plain(v)}
     if _is_product(shape):
-        batch = int(shape.get("batch", 1))
+        batch = shape.get("batch", 1)
         workload = "matmul"
         params = {"op": "bmm", "batch": batch} if batch > 1 else {"op": "mm"}
-        params.update({name: int(shape[name]) for name in ("m", "n", "k")})
+        params.update({name: shape[name] for name in ("m", "n", "k")})
     return CaseKey(
         workload=workload,
         configuration=row["id"],
@@ -181,18 +198,26 @@ def _case(row: dict[str, str], dtype: str) -> CaseKey:
         dtype=dtype,
         mode=_mode(row),
         backend="published",
+        devices=_devices(row),
     )
 
 
 def _shape(row: dict[str, str]) -> dict[str, Any]:
+    """The configuration. Raises ``ValueError`` where it is none."""
     try:
-        shape = json.loads(row["model_params_or_shape"] or "{}")
+        shape = parse_json(row["model_params_or_shape"] or "{}")
     except ValueError as error:
         raise ValueError(f"column 'model_params_or_shape' is no JSON: {error}") from error
     if not isinstance(shape, dict):
         raise ValueError(  # noqa: TRY004 - a malformed file, not a wrong argument
-            f"column 'model_params_or_shape' holds {shape!r}; wanted an object"
+            f"column 'model_params_or_shape' holds {shape!r:.60}; wanted an object"
         )
+    for name, value in shape.items():
+        if isinstance(value, int) and abs(value) >= _MOST:
+            raise ValueError(
+                f"column 'model_params_or_shape': '{name:.60}' is {value}; wanted an integer that "
+                "64 bits hold"
+            )
     return shape
 
 
@@ -200,11 +225,24 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, int | float | str)
 
 
+def _devices(row: dict[str, str]) -> int:
+    """Chips that a row is of."""
+    said = row["n_devices"] or "1"
+    if not (said.isdecimal() and said.isascii() and 0 < int(said[:20]) < _MOST):
+        raise ValueError(f"column 'n_devices' is '{said:.60}'; wanted a whole number above 0")
+    return int(said)
+
+
 def _is_product(shape: dict[str, Any]) -> bool:
     """Whether a row is one matrix product and nothing else: no duty cycle, no chain of kernels,
     and on no more of the chip than one core."""
-    one = shape.get("n_cores", 1) == 1
-    return shape.get("op") == "gemm" and _SHAPE <= shape.keys() <= _SHAPE | _IGNORED and one
+    counts = [shape.get(name, 1) for name in (*_SHAPE, "batch")]
+    named = shape.get("op") == "gemm" and _SHAPE <= shape.keys() <= _SHAPE | _IGNORED
+    return named and all(map(_is_count, counts)) and shape.get("n_cores", 1) == 1
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value > 0
 
 
 def _mode(row: dict[str, str]) -> str:
@@ -218,13 +256,15 @@ def _mode(row: dict[str, str]) -> str:
 
 
 def _cost(row: dict[str, str]) -> CostData | None:
-    flops, moved = _number(row, "flops"), _number(row, "bytes")
+    flops, moved = _number(row, "flops", 0, _MOST), _number(row, "bytes", 0, _MOST)
     if flops is None and moved is None:
         return None
     shape = _shape(row)
     if _is_product(shape):
         # The column has six digits; a ratio to a run made here wants the same count.
         flops = 2.0 * shape.get("batch", 1) * shape["m"] * shape["n"] * shape["k"]
+        if flops >= _MOST:
+            raise ValueError("column 'model_params_or_shape': a product of more FLOPs than 2^63")
     return CostData(
         flops=round(flops or 0),
         flops_counted=None,
@@ -252,15 +292,23 @@ def _summary(row: dict[str, str], time_s: float, cost: CostData | None) -> Summa
 
 
 def _device(row: dict[str, str]) -> Device:
+    """One of the chips that a row is of, or the part of it that its cores are."""
     label = row["chip"]
     chip = CHIPS.get(label)
-    found = re.search(r"cores=(\d+)", row["parallelism"])
+    found = re.search(r"cores=(\d{1,9})", row["parallelism"], re.ASCII)
     cores = int(found.group(1)) if found else _shape(row).get("n_cores")
+    if cores is not None and not _is_count(cores):
+        raise ValueError(f"{cores!r:.60} cores; wanted a whole number above 0")
     share: float | None = None
     if chip is not None:
-        share = float(row["n_devices"] or 1)
+        share = 1.0
         if cores is not None and chip in CORES:
-            share = cores / CORES[chip]
+            share = cores / CORES[chip] / _devices(row)
+            if share > 1:
+                raise ValueError(
+                    f"column 'parallelism': {cores} cores of {_devices(row)} {label}, which has "
+                    f"{CORES[chip]}; wanted all of them or a part"
+                )
     return Device(
         name=label,
         chip=chip,
@@ -281,13 +329,13 @@ def _no_time(row: dict[str, str]) -> Failure:
     )
 
 
-def _number(row: dict[str, str], column: str) -> float | None:
+def _number(row: dict[str, str], column: str, least: float, most: float) -> float | None:
     if not row[column]:
         return None
     try:
         value = float(row[column])
     except ValueError:
-        raise ValueError(f"column '{column}' is '{row[column]}'; wanted a number") from None
-    if not math.isfinite(value) or value < 0:
-        raise ValueError(f"column '{column}' is {value}; wanted a finite number, not negative")
+        raise ValueError(f"column '{column}' is '{row[column]:.60}'; wanted a number") from None
+    if not (math.isfinite(value) and least <= value < most):
+        raise ValueError(f"column '{column}' is {value:g}; wanted a number, {least:g} to {most:g}")
     return value

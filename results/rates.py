@@ -50,8 +50,8 @@ def by_silicon(
     per_device: float, chip: str | None, share: float | None, instance: object
 ) -> BySilicon:
     """``share``: the part of ``chip`` that one device is; ``instance``: its type, where it is
-    known."""
-    if chip is None or share is None:
+    known. A share that is no part of a chip, which a stranger's file may state, is unknown."""
+    if chip is None or share is None or share <= 0:
         return BySilicon(None, None, None)
     per_chip = per_device / share
     price = find_price(chip, None if instance is None else str(instance))

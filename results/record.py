@@ -13,7 +13,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 SCHEMA_VERSION = 1
 
@@ -56,6 +56,20 @@ UNTRIED = frozenset({Status.SKIPPED, Status.BUSY_DEVICE})
 def is_working(status: Status) -> bool | None:
     """Whether the stack did what was asked of it; None where the status says nothing of it."""
     return None if status in UNTRIED else status in WORKING
+
+
+def _read_status(value: object) -> object:
+    if isinstance(value, str) and value not in SEVERITY:
+        raise ValueError(f"wanted one of {', '.join(SEVERITY)}")
+    return Status(value) if isinstance(value, str) else value
+
+
+#: Readers are strict: "1" is no number there, and 1.0 no count. JSON has no statuses and no pairs, so
+#: these are made of its texts and lists.
+StoredStatus = Annotated[Status, BeforeValidator(_read_status)]
+StoredPair = Annotated[
+    tuple[float, float], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
+]
 
 
 class _Data(BaseModel):
@@ -154,7 +168,7 @@ class ProcessOutcome(_Data):
     """Number of the process in the run, from 0."""
     position: int
     """Place of the case in this process's own random order."""
-    status: Status
+    status: StoredStatus
     failure: Failure | None = None
     duration_s: float
     """Everything together: build, numerics, warm-up, samples."""
@@ -244,7 +258,7 @@ class Summary(_Data):
     p20_s: float | None = None
     p95_s: float | None = None
     p99_s: float | None = None
-    rank_intervals_s: dict[str, tuple[float, float]] = {}
+    rank_intervals_s: dict[str, StoredPair] = {}
     throughput: float | None = None
     throughput_unit: str | None = None
 
@@ -391,7 +405,7 @@ class Record(_Data):
     """Never mixed in one table without saying so."""
     time: str
     """UTC, ISO 8601, when the case's last process was done."""
-    status: Status
+    status: StoredStatus
     status_counts: dict[str, int] = {}
     """How many processes ended how; the worst is ``status``."""
     failure: Failure | None = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections.abc import Mapping
 from types import ModuleType
 
 from pydantic import BaseModel
@@ -49,13 +50,29 @@ def schema_page() -> str:
         accepted=", ".join(f"`{status}`" for status in SEVERITY if status in ACCEPTED),
         statuses=", ".join(f"`{status}`" for status in SEVERITY),
     )
-    sections = [_section(model, classes[model.__name__]) for model in _models(Record)]
+    aliases = _aliases(record)
+    sections = [_section(model, classes[model.__name__], aliases) for model in _models(Record)]
     return "\n".join([introduction, *sections])
 
 
 def _class_definitions(module: ModuleType) -> dict[str, ast.ClassDef]:
     tree = ast.parse(inspect.getsource(module))
     return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def _aliases(module: ModuleType) -> dict[str, str]:
+    """The types that only say how they are read, by name: what stands first in ``Annotated``."""
+    found = {}
+    for node in ast.parse(inspect.getsource(module)).body:
+        match node:
+            case ast.Assign(
+                targets=[ast.Name(id=name)],
+                value=ast.Subscript(
+                    value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[own, *_])
+                ),
+            ):
+                found[name] = ast.unparse(own)
+    return found
 
 
 def _models(outermost: type[BaseModel]) -> list[type[BaseModel]]:
@@ -74,9 +91,9 @@ def _mentioned(annotation: object) -> list[type[BaseModel]]:
     return [model for argument in arguments for model in _mentioned(argument)]
 
 
-def _section(model: type[BaseModel], definition: ast.ClassDef) -> str:
+def _section(model: type[BaseModel], definition: ast.ClassDef, aliases: Mapping[str, str]) -> str:
     rows = [
-        _row(name, annotation, default, note)
+        _row(name, _plainly(annotation, aliases), default, note)
         for name, (annotation, default, note) in _field_notes(definition).items()
     ]
     return "\n".join(
@@ -101,6 +118,12 @@ def _field_notes(definition: ast.ClassDef) -> dict[str, tuple[str, str, str]]:
             default = ast.unparse(node.value) if node.value else ""
             notes[node.target.id] = (ast.unparse(node.annotation), default, _text(following))
     return notes
+
+
+def _plainly(annotation: str, aliases: Mapping[str, str]) -> str:
+    for name, meant in aliases.items():
+        annotation = annotation.replace(name, meant)
+    return annotation
 
 
 def _text(node: ast.stmt | None) -> str:

@@ -44,7 +44,8 @@ def process_estimate(medians: ArrayLike, confidence: float = CONFIDENCE) -> Inte
 
 def linear_estimate(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
     """Mean of one figure per process with a t-interval, for figures that may be zero or
-    negative, such as the intercept of a fit. One process gives no interval."""
+    negative, such as the intercept of a fit. One process gives no interval. Raises
+    ``ValueError`` for figures so large that their spread is no number."""
     mean, half_width = _mean_and_half_width(_finite(values), confidence)
     if half_width is None:
         return Interval(mean, None, None)
@@ -268,10 +269,14 @@ def standard_errors(low: ArrayLike, high: ArrayLike, degrees: ArrayLike) -> Floa
 
 
 def _mean_and_half_width(values: Floats, confidence: float) -> tuple[float, float | None]:
-    mean = float(values.mean())
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = float(values.mean())
+        spread = float(values.std(ddof=1)) if values.size > 1 else 0.0
+    if not (math.isfinite(mean) and math.isfinite(spread)):
+        raise ValueError(f"{_some(values)} given; wanted figures whose squares are numbers")
     if values.size < 2:
         return mean, None
-    standard_error = float(values.std(ddof=1)) / math.sqrt(values.size)
+    standard_error = spread / math.sqrt(values.size)
     return mean, _t_quantile(values.size - 1, confidence) * standard_error
 
 

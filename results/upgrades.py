@@ -74,14 +74,14 @@ def upgraded(row: Row, path: Path, line: int) -> Row:
 def validated(
     model: type[Model], row: object, path: Path, line: int, unknown: Counter[str]
 ) -> Model:
-    """The row as ``model`` has it. Fields that it doesn't know are left out and counted in
+    """The row as ``model`` has it, every value of its type: "1" is no number. Fields that it doesn't know are left out and counted in
     ``unknown``: a newer trnbench may have written them.
 
     Raises ``RecordError``, naming file, line and field, for anything else that isn't as it has
     to be.
     """
     try:
-        return model.model_validate(row)
+        return model.model_validate(row, strict=True)
     except ValidationError as error:
         extra = unknown_fields(error)
         if not extra or not isinstance(row, dict):
@@ -90,7 +90,7 @@ def validated(
         row = _without(row, place)
         unknown[printable(".".join(part for part in place if isinstance(part, str)))] += 1
     try:
-        return model.model_validate(row)
+        return model.model_validate(row, strict=True)
     except ValidationError as error:
         raise RecordError(describe(path, line, error)) from error
 

@@ -239,7 +239,7 @@ def _checked(
     """The value as ``model`` has it, or None; each field that is wrong is added: an unknown one
     is a warning, since loaders leave it out."""
     try:
-        return model.model_validate(value)
+        return model.model_validate(value, strict=True)
     except ValidationError as error:
         unknown = {".".join(map(str, place)) for place in unknown_fields(error)}
         problems = field_problems(error)

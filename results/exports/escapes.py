@@ -10,8 +10,6 @@ import re
 
 from ..printable import printable
 
-#: No character, says Unicode, and none that XML 1.0 (section 2.2) lets in.
-_NO_CHARACTER = re.compile("[\ufffe\uffff]")
 #: A cell of a spreadsheet that starts so is a formula, or becomes one when it is pasted.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -24,16 +22,11 @@ _LINKED = re.compile(r"[@#](?=\w)|:(?=//|[\w+-]+:)|www(?=\.)", re.IGNORECASE)
 _ZERO_WIDTH_SPACE = "\u200b"
 
 
-def plain(text: str) -> str:
-    """The text with a picture in place of each control character; tabs and ends of lines stay."""
-    return _NO_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", printable(text))
-
-
 def one_line(text: str, longest: int | None = None) -> str:
     """The text on one line, without control characters, cut with an ellipsis at ``longest``."""
     # No more of it is looked at than may be needed: a text may be as long as a file.
     taken = text if longest is None else text[: 8 * longest]
-    line = plain(" ".join(taken.split()))
+    line = printable(" ".join(taken.split()))
     if longest is None or (len(line) <= longest and len(taken) == len(text)):
         return line
     return line[: longest - 1] + "…"
@@ -44,7 +37,7 @@ def guard_formula(text: str) -> str:
 
     Source: OWASP, "CSV Injection" (the characters, and the apostrophe as the guard).
     """
-    cleaned = plain(text)
+    cleaned = printable(text)
     # Both: a colour that was dropped from before it leaves the sign at the beginning.
     is_formula = text.startswith(_FORMULA) or cleaned.startswith(_FORMULA)
     return f"'{cleaned}" if is_formula else cleaned

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from ..origin import SIMULATED_NOTICE
+from ..printable import printable
 from ..quantity import format_plus_minus, format_seconds
 from .cases import case_names, headline_times, is_failed, refuse_mixed_origins
-from .escapes import plain
 from .exported import Exported
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ def junit_xml(frame: pd.DataFrame) -> Exported:
             suites,
             "testsuite",
             {
-                "name": plain(f"trnbench {run}"),
+                "name": printable(f"trnbench {run}"),
                 **_counts(part),
-                "timestamp": part["time"].min().strftime("%Y-%m-%dT%H:%M:%S"),
+                **_timestamp(part["time"]),
             },
         )
         for row in part[[*_COLUMNS, "failed", "skipped", "origin"]].itertuples(index=False):
@@ -57,11 +57,17 @@ def _counts(rows: pd.DataFrame) -> dict[str, str]:
     }
 
 
+def _timestamp(times: pd.Series[Any]) -> dict[str, str]:
+    """When the first case was done; nothing where no case's time is known."""
+    known = times.dropna()
+    return {"timestamp": f"{known.min():%Y-%m-%dT%H:%M:%S}"} if len(known) else {}
+
+
 def _add_case(suite: ET.Element, row: Any) -> None:
     case = ET.SubElement(
-        suite, "testcase", {"classname": plain(f"trnbench.{row.workload}"), "name": row.name}
+        suite, "testcase", {"classname": printable(f"trnbench.{row.workload}"), "name": row.name}
     )
-    reason = plain(row.failure) if isinstance(row.failure, str) else "no reason given"
+    reason = printable(row.failure) if isinstance(row.failure, str) else "no reason given"
     if row.failed:
         failure = ET.SubElement(case, "failure", {"message": reason, "type": str(row.status)})
         failure.text = reason
@@ -79,5 +85,5 @@ def _said(row: Any) -> str:
         arm = format_plus_minus(row.time_s, row.low_s, row.high_s) if known else ""
         parts.append(f"{format_seconds(row.time_s)} a call, {row.regime}{f' ± {arm}' * known}")
     if isinstance(row.flags, str) and row.flags:
-        parts.append(f"flags: {plain(row.flags)}")
+        parts.append(f"flags: {printable(row.flags)}")
     return "; ".join(parts)

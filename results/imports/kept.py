@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..exports.escapes import plain
+from ..printable import printable
 
 _MARK = "as written by "
 
@@ -43,7 +43,7 @@ def kept_entry(note: str, program: str) -> dict[str, Any] | None:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, str):
-        return plain(value)
+        return printable(value)
     if isinstance(value, dict):
-        return {plain(str(key)): _plain(inner) for key, inner in value.items()}
+        return {printable(str(key)): _plain(inner) for key, inner in value.items()}
     return [_plain(inner) for inner in value] if isinstance(value, list) else value

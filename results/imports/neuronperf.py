@@ -65,11 +65,15 @@ def _record(report: dict[str, Any], where: str, given: Given) -> Record:
         value = report.get(name)
         return None if value is None else scale * read_number(value, f"{where}: field '{name}'")
 
-    typical_s = figure("latency_ms_p50", 1e-3)
+    def latency_s(percentile: str) -> float | None:
+        # Under half a microsecond it reads 0, which is no time.
+        return figure(f"latency_ms_{percentile}", 1e-3) or None
+
+    typical_s = latency_s("p50")
     throughput = figure("throughput_avg")
     status, failure = Status.OK, None
-    if not typical_s:
-        # A report of a run that failed has no latencies; one of under half a microsecond reads 0.
+    if typical_s is None:
+        # A report of a run that failed has no latencies.
         status, failure = Status.SKIPPED, _no_time(report)
     return Record(
         run=given.run,
@@ -79,13 +83,13 @@ def _record(report: dict[str, Any], where: str, given: Given) -> Record:
         failure=failure,
         case=_case(report, where),
         summary=None
-        if not typical_s
+        if typical_s is None
         else Summary(
             processes=1,
             isolated=Estimate(value=typical_s),
-            min_s=figure("latency_ms_p0", 1e-3),
-            p95_s=figure("latency_ms_p95", 1e-3),
-            p99_s=figure("latency_ms_p99", 1e-3),
+            min_s=latency_s("p0"),
+            p95_s=latency_s("p95"),
+            p99_s=latency_s("p99"),
             throughput=throughput,
             throughput_unit=None if throughput is None else "inferences/s",
         ),

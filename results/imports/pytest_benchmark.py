@@ -13,7 +13,6 @@ Source: pytest-benchmark 5.3, ``plugin.py`` (``pytest_benchmark_generate_json``)
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any, Literal
 
@@ -21,6 +20,7 @@ from pydantic import ValidationError
 
 from ..exports.escapes import one_line
 from ..fold import summarise
+from ..moments import read_moment
 from ..record import (
     CaseKey,
     Estimate,
@@ -190,11 +190,9 @@ def _note(entry: dict[str, Any], stats: dict[str, Any], where: str) -> str:
 def _time(value: Any, given: Given) -> str:
     if value is None:
         return given.modified
-    said = read_text(value, "field 'datetime'")
-    try:
-        moment = datetime.fromisoformat(said)
-    except ValueError:
-        raise ValueError(f"field 'datetime' is '{said}'; wanted a time as of ISO 8601") from None
     # Without a zone it is UTC: that is what its releases before 4 wrote.
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC).isoformat(timespec="seconds")
+    try:
+        moment = read_moment(read_text(value, "field 'datetime'"))
+    except ValueError as error:
+        raise ValueError(f"field 'datetime': {error}") from None
+    return moment.isoformat(timespec="seconds")

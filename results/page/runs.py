@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
+from ..moments import names_zone, read_moment
 from ..record import Record, Status
 from .text import name
 
@@ -55,10 +55,10 @@ class PageRun:
 def format_time(time: str) -> str:
     """``2026-11-26 08:36 UTC`` of a moment; what isn't one, such as a month, as it stands."""
     try:
-        moment = datetime.fromisoformat(time)
+        moment = read_moment(time)
     except ValueError:
         return name(time)
-    return name(time) if moment.tzinfo is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{moment:%Y-%m-%d %H:%M} UTC" if names_zone(time) else name(time)
 
 
 def titles(runs: Sequence[PageRun]) -> list[str]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 
-#: What a reader can't see, or what turns the order of letters around: controls, directional
-#: marks, line separators, and code points that are no characters (a surrogate breaks UTF-8).
-_HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-    "\ud800-\udfff\ufffe\uffff]"
-)
+from ..printable import printable
+
+#: What takes no room, so that two names look alike: blanks of no width, joiners, a mark of byte
+#: order.
+_HIDDEN = re.compile("[\u200b\u2060-\u2065\u206a-\u206f\ufeff]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 #: Characters of a message; a compiler's may be megabytes.
@@ -19,8 +18,9 @@ LONGEST_NAME = 160
 
 
 def clean(text: str) -> str:
-    """The text with every hidden character made visible as U+FFFD. Ends of line and tabs stay."""
-    return _HIDDEN.sub(_REPLACEMENT, text)
+    """The text printable, and what takes no room made visible as U+FFFD. Ends of line and tabs
+    stay."""
+    return _HIDDEN.sub(_REPLACEMENT, printable(text))
 
 
 def one_line(text: str, limit: int = LONGEST_MESSAGE) -> str:

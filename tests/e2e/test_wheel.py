@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 ROOMS = ("backends", "bench", "models", "results", "specs")
-EXTRAS = {"neuron", "neuron-xla", "nvidia", "parquet", "report", "hf", "dev"}
+EXTRAS = {"neuron", "neuron-xla", "nvidia", "parquet", "report", "hf", "fuzz", "dev"}
 
 
 UNTRACKED = (".git", ".venv*", ".*_cache", "*.egg-info", "__pycache__", "build", "dist", "runs")

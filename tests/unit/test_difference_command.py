@@ -105,6 +105,18 @@ def test_parquet_is_a_run_too(folder):
     assert verdicts(found) == {"eager": "UNPAIRED", "compiled": "UNPAIRED"}
 
 
+def test_a_variable_that_only_one_run_has_is_no_obstacle_to_an_axis(folder, make):
+    path = folder / "other.jsonl"
+    environment = make.environment(variables={"XLA_FLAGS": "--x"})
+    record = make.record(make.case(dtype="bf16"), environment=environment)
+    path.write_text(f"{record.model_dump_json()}\n")
+
+    found = typed(folder, "diff", path, "old", "--by", "dtype=fp32", "--json")
+
+    assert found.exit_code == 0
+    assert json.loads(found.stdout)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

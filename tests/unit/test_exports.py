@@ -23,7 +23,7 @@ from markdown_it import MarkdownIt
 from trnbench.bench.errors import UsageError
 from trnbench.bench.export import run_export_command
 from trnbench.results.difference import DiffRow, Side
-from trnbench.results.exports.escapes import escape_markdown, guard_formula, one_line, plain
+from trnbench.results.exports.escapes import escape_markdown, guard_formula, one_line
 from trnbench.results.exports.formats import FORMATS, find_format
 from trnbench.results.exports.markdown import difference_markdown
 from trnbench.results.exports.page import LONGEST_BYTES
@@ -31,6 +31,7 @@ from trnbench.results.frame import load, load_files
 from trnbench.results.geometric_means import GeometricMean
 from trnbench.results.lines import RecordError, StoreError
 from trnbench.results.origin import OriginError
+from trnbench.results.printable import printable
 from trnbench.results.record import Failure, Status
 
 RUN = "20261122T021733Z-4f2a9c"
@@ -155,6 +156,38 @@ def test_parquet_reads_back_with_every_type(stored, make, tmp_path):
     pd.testing.assert_frame_equal(after, before, check_categorical=False)
     assert str(after["devices"].dtype) == "Int64"
     assert str(after["status"].dtype) == "category"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda frame: frame.drop(columns="status"), "no column status"),
+        (lambda frame: frame.assign(status="FINE"), "'FINE' given"),
+        (lambda frame: frame.assign(origin=None).astype({"origin": "str"}), None),
+        (lambda frame: frame.assign(dtype=[["fp32"]]), "'dtype' holds something else than texts"),
+        (lambda frame: frame.assign(workload=3), "'workload' holds something else than texts"),
+        (lambda frame: frame.assign(devices=1.5), "'?devices'?|integer|equivalent"),
+        (lambda frame: frame.assign(sustained_s="x"), "x"),
+        (lambda frame: frame.assign(sustained_s=float("inf")), "'sustained_s' holds infinity"),
+        (lambda frame: frame.assign(time="2026-11-22"), "'time' holds something else"),
+        (lambda frame: frame.assign(time=pd.NaT), "'time' holds something else"),
+        (lambda frame: frame.assign(**{"param.m": [[1]]}), "'param.m' holds something else"),
+        (lambda frame: frame.assign(**{"version.x": 1}), "'version.x' holds something else"),
+        (lambda frame: frame.assign(stranger=1), None),
+    ],
+)
+def test_a_parquet_file_of_somebody_else_is_read_or_refused(stored, make, tmp_path, change, said):
+    pytest.importorskip("pyarrow")
+    frame = load_files([stored(make.record())])
+    frame.attrs.clear()
+    path = tmp_path / "theirs.parquet"
+    change(frame).to_parquet(path)
+
+    if said is None:
+        assert list(load_files([path]).columns) == list(frame.columns)
+        return
+    with pytest.raises(RecordError, match=said):
+        load_files([path])
 
 
 def test_parquet_is_no_text(stored, make):
@@ -362,8 +395,8 @@ def test_junit_counts_what_failed_and_what_was_skipped(stored, make):
 
 @given(text=st.text(st.characters(codec=None)))
 def test_no_text_breaks_the_xml(text):
-    element = ET.Element("testcase", {"name": plain(text)})
-    element.text = plain(text)
+    element = ET.Element("testcase", {"name": printable(text)})
+    element.text = printable(text)
 
     again = ET.fromstring(ET.tostring(element, encoding="unicode"))
 

@@ -525,9 +525,24 @@ def test_a_wrong_field_of_an_entry_is_named(brought, value, path, said):
     assert said in str(caught.value)
 
 
-def test_a_time_that_is_none_is_refused(brought):
-    with pytest.raises(StoreError, match="field 'datetime' is 'soon'; wanted a time"):
-        brought(changed(PYTEST_BENCHMARK, "soon", "datetime"))
+@pytest.mark.parametrize("latency_ms", [0.0, 5e-324])
+def test_a_latency_too_short_to_be_printed_is_unknown(tmp_path, latency_ms):
+    path, target = tmp_path / "x.json", tmp_path / "made.jsonl"
+    report = NEURONPERF[0] | {"latency_ms_p0": latency_ms, "latency_ms_p99": latency_ms}
+    path.write_text(json.dumps([report]))
+
+    run_import_command(path, "neuronperf", target, tmp_path)
+
+    (record,) = read_records(target).records
+    assert (record.summary.min_s, record.summary.p95_s, record.summary.p99_s) == (None, 0.012, None)
+    assert validate(target).valid
+
+
+@pytest.mark.parametrize("time", ["soon", "0001-01-01T00:00:00+14:00", "2026-02-30"])
+def test_a_time_that_is_none_is_refused(brought, time):
+    with pytest.raises(StoreError) as caught:
+        brought(changed(PYTEST_BENCHMARK, time, "datetime"))
+    assert f"field 'datetime': '{time}' is no time" in str(caught.value)
 
 
 # torch.utils.benchmark
@@ -741,7 +756,10 @@ def test_a_row_of_several_chips_has_no_roof_of_one(tmp_path):
 
     run_import_command(path, None, target, tmp_path)
 
-    assert read_records(target).records[0].roofs == []
+    (record,) = read_records(target).records
+    assert record.case.devices == 12
+    assert [(roof.fraction, roof.floor_s) for roof in record.roofs] == [(None, None)]
+    assert "12 devices" in record.roofs[0].reason
 
 
 def test_a_row_that_was_cut_is_refused(brought):

@@ -105,6 +105,13 @@ def test_operation_and_ranks_are_taken_from_the_command_line(word):
     assert found.rows[0].bus_bytes_per_s == pytest.approx(2**20 / 31.5e-6 * 62 / 32)
 
 
+@pytest.mark.parametrize("ranks", ["0", "-2", "²", "٣", "1" * 5000])
+def test_a_number_of_ranks_that_is_none_is_unknown(ranks):
+    found = read_collectives(f"$ nccom-test -r {ranks} allr\n" + table(*DECIMAL))
+
+    assert (found.operation, found.ranks, found.bus_factor) == ("all_reduce", None, 1.0)
+
+
 def test_a_bus_bandwidth_of_another_operation_is_refused():
     with pytest.raises(ValueError, match=r"busbw .* printed.*all_reduce over 32 ranks"):
         read_collectives(table(*DECIMAL), "all_reduce", 32)

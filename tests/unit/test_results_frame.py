@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from trnbench import results
+from trnbench.results.compare import describe_run
 from trnbench.results.lines import RecordError, StoreError
 from trnbench.results.record import NumericError, Status
 
@@ -146,6 +148,49 @@ def test_a_line_that_is_no_record_is_named(tmp_path, make):
         results.load(path)
     with pytest.raises(StoreError, match="label 'absent'"):
         results.load("absent", tmp_path)
+
+
+@pytest.mark.parametrize("share", [0.0, -1.0])
+def test_a_share_that_is_none_leaves_the_chip_s_rate_unknown(tmp_path, make, share):
+    device = make.device(chip="trainium2", share=share)
+
+    frame = results.load(write(tmp_path / "run.jsonl", [make.record(device=device)]))
+
+    assert frame["items_per_s"].notna().all()
+    assert frame["items_per_chip_s"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11", "2026-11-01T00:00:00Z"),
+        ("2026-W48-1", "2026-11-23T00:00:00Z"),
+        ("20261122T021733+01", "2026-11-22T01:17:33Z"),
+    ],
+)
+def test_a_time_is_whatever_iso_8601_has(tmp_path, make, text, moment):
+    frame = results.load(write(tmp_path / "run.jsonl", [make.record(time=text)]))
+
+    assert list(frame["time"]) == [pd.Timestamp(moment)]
+
+
+@pytest.mark.parametrize("text", ["NaT", "soon", "2026-02-30", "0001-01-01T00:00:00+14:00", ""])
+def test_a_time_that_is_none_is_refused(tmp_path, make, text):
+    path = write(tmp_path / "run.jsonl", [make.record(), make.record(time=text)])
+
+    with pytest.raises(RecordError, match=f"field 'time': '{re.escape(text)}' is no time"):
+        results.load(path)
+
+
+def test_a_time_that_a_publisher_didn_t_know_is_unknown(tmp_path, make):
+    known = make.record(origin="published", source="x", time="2026-11")
+    record = known.model_copy(update={"time": "unknown"})
+
+    frame = results.load(write(tmp_path / "run.jsonl", [known, record]))
+
+    assert list(frame["time"].isna()) == [False, True]
+    assert "time unknown" in describe_run(frame[1:])
+    assert "2026-11-01" in describe_run(frame)
 
 
 def test_a_run_is_loaded_by_folder_and_by_id(tmp_path, make):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from trnbench.bench.cli import app
 from trnbench.models.costs.matmul import FAMILY
 from trnbench.results.compare import compare
 from trnbench.results.frame import frame_of
@@ -96,20 +99,22 @@ def test_only_a_plain_product_on_one_core_is_one(tmp_path, change, workload):
 
 
 @pytest.mark.parametrize(
-    ("row", "chip", "share"),
+    ("row", "chip", "share", "devices"),
     [
-        ({}, "trainium1", 0.5),
-        ({"parallelism": "cores=2"}, "trainium1", 1.0),
-        ({"chip": "Trainium2"}, "trainium2", 0.125),
-        ({"chip": "H100-SXM", "parallelism": ""}, "h100_sxm", 1.0),
-        ({"chip": "H100-SXM", "parallelism": "", "n_devices": "8"}, "h100_sxm", 8.0),
-        ({"chip": "Trainium (generation unstated)"}, None, None),
+        ({}, "trainium1", 0.5, 1),
+        ({"parallelism": "cores=2"}, "trainium1", 1.0, 1),
+        ({"parallelism": "cores=6", "n_devices": "4"}, "trainium1", 0.75, 4),
+        ({"chip": "Trainium2"}, "trainium2", 0.125, 1),
+        ({"chip": "H100-SXM", "parallelism": ""}, "h100_sxm", 1.0, 1),
+        ({"chip": "H100-SXM", "parallelism": "", "n_devices": "8"}, "h100_sxm", 1.0, 8),
+        ({"chip": "Trainium (generation unstated)"}, None, None, 1),
     ],
 )
-def test_chip_and_share(tmp_path, row, chip, share):
+def test_chip_share_and_devices(tmp_path, row, chip, share, devices):
     (record,) = read_published(write(tmp_path / "t.csv", row))
 
     assert (record.device.chip, record.device.share) == (chip, share)
+    assert record.case.devices == devices
     assert bool(record.device.chip_reason) is (chip is None)
 
 
@@ -161,6 +166,20 @@ def test_flags_of_the_table_are_carried_over(tmp_path):
         ({"time_s": "nan"}, "column 'time_s' is nan"),
         ({"model_params_or_shape": "{"}, "no JSON"),
         ({"model_params_or_shape": "[1]"}, "wanted an object"),
+        ({"model_params_or_shape": '{"n_cores": [2]}', "parallelism": ""}, r"\[2\] cores"),
+        ({"model_params_or_shape": '{"eps": NaN}'}, "'eps' is NaN"),
+        ({"model_params_or_shape": '{"seed": 9223372036854775808}'}, "64 bits"),
+        (
+            {"model_params_or_shape": '{"op": "gemm", "m": 9999999, "n": 9999999, "k": 999999}'},
+            "FLOPs",
+        ),
+        ({"time_s": "0"}, "column 'time_s' is 0"),
+        ({"time_s": "1e-300"}, "column 'time_s' is 1e-300"),
+        ({"bytes": "1e19"}, "column 'bytes' is 1e[+]19"),
+        ({"n_devices": "0"}, "column 'n_devices' is '0'"),
+        ({"n_devices": "1.5"}, "column 'n_devices' is '1.5'"),
+        ({"parallelism": "cores=4"}, "4 cores of 1 Trainium1, which has 2"),
+        ({"parallelism": "cores=0"}, "0 cores"),
     ],
 )
 def test_a_malformed_row_is_named_by_line_and_column(tmp_path, row, said):
@@ -178,6 +197,44 @@ def test_a_file_that_is_no_such_table_is_named(tmp_path):
         read_published(tmp_path / "t.csv")
     with pytest.raises(StoreError, match="can't read"):
         read_published(tmp_path / "absent.csv")
+
+
+@pytest.mark.parametrize("m", ["null", '"x"', "1.5", "true", "0", "[1]"])
+def test_a_product_of_no_shape_keeps_the_name_that_its_source_gave_it(tmp_path, m):
+    shape = f'{{"op": "gemm", "m": {m}, "n": 256, "k": 512}}'
+
+    (record,) = read_published(write(tmp_path / "t.csv", {"model_params_or_shape": shape}))
+
+    assert record.case.workload == "some gemm"
+    assert record.cost.flops == 33554400
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"{head}\nsome-gemm,who\n", "line 2: more or fewer"), (b"{head}\n\xff\n", "no CSV in UTF-8")],
+)
+def test_a_file_that_was_cut_or_is_no_text_is_refused(tmp_path, content, said):
+    path = tmp_path / "t.csv"
+    path.write_bytes(content.replace(b"{head}", ",".join(COLUMNS).encode()))
+
+    with pytest.raises(StoreError, match=said):
+        read_published(path)
+
+
+def test_rows_of_several_chips_are_held_against_a_run(tmp_path, make):
+    dated = {"id": "many", "n_devices": "16", "source_date": "unknown"}
+    table = write(tmp_path / "t.csv", {"id": "one"}, dated)
+    shape = {"op": "mm", "m": 128, "n": 256, "k": 512}
+    run = tmp_path / "run.jsonl"
+    records = [make.record(make.case(params=shape, devices=n, dtype="bf16")) for n in (1, 16)]
+    run.write_text("".join(f"{record.model_dump_json()}\n" for record in records))
+
+    said = CliRunner().invoke(app, ["diff", str(table), str(run), "--json"])
+
+    fractions = {row["a"]["devices"]: row["a"]["fractions"] for row in json.loads(said.stdout)}
+    assert fractions.keys() == {1, 16}
+    assert "datasheet" in fractions[1]
+    assert fractions[16] == {}
 
 
 @needs_tables

@@ -341,6 +341,7 @@ def spoil(text, **changes):
         ({"status": "FINE"}, "field 'status'.*'FINE' given"),
         ({"case": {"workload": "matmul"}}, "field 'case.configuration'"),
         ({"compile_s": "long"}, "field 'compile_s'"),
+        ({"compile_s": "1.5"}, "field 'compile_s'"),
         ({"summary": {"processes": "many"}}, "field 'summary.processes'"),
         ({"schema_version": 2}, "schema_version 2 given.*reads up to 1"),
     ],

@@ -50,10 +50,17 @@ def test_a_run_and_a_baseline_are_valid(make, tmp_path):
         (lambda row: row.update(status="FINE"), "status"),
         (lambda row: row["case"].pop("configuration"), "case.configuration"),
         (lambda row: row["case"].update(devices="two"), "case.devices"),
+        (lambda row: row["case"].update(devices="1"), "case.devices"),
+        (lambda row: row["case"].update(devices=1.0), "case.devices"),
+        (lambda row: row["summary"]["sustained"].update(high="1e5"), "summary.sustained.high"),
+        (lambda row: row["cost"].update(estimated="no"), "cost.estimated"),
         (lambda row: row["summary"]["sustained"].update(value=9.0), "summary.sustained"),
         (lambda row: row["summary"].update(processes=7), "summary.processes"),
         (lambda row: row["processes"][1]["sustained"]["cpu_ns"].pop(), None),
         (lambda row: row.update(time="yesterday"), "time"),
+        (lambda row: row.update(time="2026-11"), "time"),
+        (lambda row: row["device"].update(share=0.0), "device.share"),
+        (lambda row: row["device"].update(share=8.0), "device.share"),
         (lambda row: row.update(run="../../etc/passwd"), "run"),
         (lambda row: row.update(schema_version=99), "schema_version"),
     ],
@@ -67,6 +74,17 @@ def test_a_mistake_is_named_by_line_and_field(make, tmp_path, change, field):
     names = {problem.field for problem in report.problems}
     wanted = field or "processes.1.sustained.cpu_ns"
     assert any(name.startswith(wanted) for name in names), names
+
+
+def test_figures_too_large_to_be_summed_are_a_mistake_and_no_warning_of_numpy(make, tmp_path):
+    def spoil(row):
+        for process, sign in zip(row["processes"], (1, -1, 1), strict=True):
+            fit = {"calls": [1, 2], "wall_ns": [1, 2], "slope_ns": 1.0}
+            process["fit"] = fit | {"fixed_cost_ns": sign * 1e300}
+
+    report = validate(written(tmp_path, spoilt(consistent(make, run="file"), spoil)))
+
+    assert "processes" in {problem.field for problem in report.problems}
 
 
 def test_reading_goes_on_after_a_mistake_and_all_are_counted(make, tmp_path):

@@ -1,0 +1,63 @@
+"""Standard output whose reader may go away, as in ``trnbench export RUN --to csv | head -1``."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+#: What a shell gives a program that the signal SIGPIPE (13) ended, as it ends ``cat``.
+READER_GONE = 128 + 13
+
+
+class _Pipe(io.FileIO):
+    """Ends the program, and says nothing, at the first write that nobody will read.
+
+    Below the buffers, since click and rich each catch the error above them and leave with 1,
+    which here means that a case failed.
+    """
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            # What is still buffered, and is flushed on the way out, goes nowhere.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            raise SystemExit(READER_GONE) from None
+
+
+@contextmanager
+def until_the_reader_goes() -> Iterator[None]:
+    """Within it, writing to ``sys.stdout`` leaves with ``READER_GONE`` where its reader went.
+
+    Another stream in its place, such as a test's, stays as it is. SIGPIPE stays ignored, as
+    Python has it: its default would end a run too at a worker that died.
+    """
+    stream = sys.stdout
+    if isinstance(stream, io.TextIOWrapper) and stream is sys.__stdout__:
+        stream.flush()
+        sys.stdout = _watched(stream)
+    try:
+        yield
+    finally:
+        # Here, and not when the interpreter is gone: by then nobody can leave with a code.
+        if sys.stdout is not None:
+            sys.stdout.flush()
+
+
+def _watched(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    pipe = _Pipe(stream.fileno(), "wb", closefd=False)
+    # With PYTHONUNBUFFERED there is no buffer.
+    unbuffered = isinstance(stream.buffer, io.RawIOBase)
+    return io.TextIOWrapper(
+        pipe if unbuffered else io.BufferedWriter(pipe),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
