@@ -69,7 +69,9 @@ class System:
 def load_systems(path: Path | None = None) -> tuple[System, ...]:
     """Every instance, UltraServer and cluster of the catalog, or of the file ``path`` (beside a
     ``sources.toml``). ``CatalogError`` names the entry and the field at fault."""
-    return _own_systems() if path is None else _read_systems(path, load_catalog(path.parent).sources)
+    return (
+        _own_systems() if path is None else _read_systems(path, load_catalog(path.parent).sources)
+    )
 
 
 def find_system(name: str) -> System:
