@@ -32,6 +32,10 @@ SECTIONS = {
 SUFFIXES = {"_ghz": "GHz", "_pflops_sparse": "PFLOP/s", "_tb": "TB", "_tbps": "TB/s"}
 
 
+#: Chip -> how many figures that were collected from copies have the vendor's own page since.
+CONFIRMED_SINCE = {"h200_sxm": 3}
+
+
 @pytest.fixture(scope="module")
 def hardware():
     if not HARDWARE.exists():
@@ -157,7 +161,10 @@ def test_provenance_is_carried_over(hardware):
             for section, _, fact in facts_of(load_catalog().chip(chip_id))
         )
 
-        assert found == expected, chip_id
+        changed = found - expected
+        confirmed = {key[2] for key in changed if key[4] == "official"}
+        assert changed.total() == CONFIRMED_SINCE.get(chip_id, 0), chip_id
+        assert all(load_catalog().sources[source].is_vendors for source in confirmed), chip_id
         compared += expected.total()
     assert compared == 384
 
