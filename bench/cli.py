@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from . import difference, export, housekeeping, import_results, stored_commands
+from . import (
+    difference,
+    export,
+    housekeeping,
+    import_results,
+    specs_commands,
+    stored_commands,
+)
 from .command_options import (
     EXIT_CODES,
     RESUME,
@@ -446,3 +453,4 @@ for command in (
 ):
     app.command()(command)
 app.command("import")(import_results.import_results)
+app.add_typer(specs_commands.app)

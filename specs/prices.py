@@ -53,15 +53,19 @@ def load_prices(path: Path = _FILE) -> tuple[Price, ...]:
     return tuple(_read(entry, number, chips, path) for number, entry in enumerate(data["price"], 1))
 
 
-def find_price(chip: str, instance: str | None = None) -> Price | None:
+def find_price(
+    chip: str, instance: str | None = None, region: str | None = None, kind: str | None = None
+) -> Price | None:
     """The price of ``chip`` in ``instance``; where that isn't known, in the instance in which it
-    costs least of those that are bought in the most usual way. None where the catalog has no
-    price: that of another instance is another price."""
+    costs least of those that are bought in the most usual way. With ``region`` and ``kind`` (of
+    :data:`KINDS`) only the prices there and of that way of buying count. None where the catalog
+    has no such price: that of another instance is another price."""
     if instance is None:
         sold = [price for price in load_prices() if price.chip == chip]
     else:
         own = [price for price in load_prices() if price.instance == instance]
         sold = [price for price in own if price.chip in (chip, None)]
+    sold = [p for p in sold if region in (None, p.region) and kind in (None, p.kind)]
     return min(sold, key=lambda p: (KINDS.index(p.kind), p.usd_per_chip_hour), default=None)
 
 

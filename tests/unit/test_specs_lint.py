@@ -86,7 +86,7 @@ FAULTS = [
      "-", "form", "'date': None", "text"),
     ("price without a region", "instances.toml", "[[price]]", 'region = "us-east-1"\n', "",
      "-", "form", "'region': None", "text"),
-    ("price of a chip", "instances.toml", 'usd_per_hour = 21.5', "usd_per_chip_hour = 1.3438", "usd_per_chip_hour = 13.438",
+    ("price of a chip", "instances.toml", "usd_per_hour = 21.5", "usd_per_chip_hour = 1.3438", "usd_per_chip_hour = 13.438",
      "price.2.trn1.32xlarge.usd_per_chip_hour", "price", "13.438", "16 chips"),
     ("price from the future", "instances.toml", "[[price]]", 'date = "2026-01-21"', 'date = "2027-01-21"',
      "price.1.trn1.2xlarge.date", "price", "2027-01-21", "future"),

@@ -1,0 +1,166 @@
+"""Everything that the catalog knows of one chip, row by row: what ``trnbench specs show`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .chip import Chip, Source
+from .figure import Figure, Statement
+from .silicon import device_share
+
+#: SI base units by dimension.
+BASE_UNITS = {
+    "rate": "FLOP/s",
+    "bandwidth": "B/s",
+    "size": "B",
+    "clock": "Hz",
+    "time": "s",
+    "power": "W",
+    "count": "",
+}
+#: What adds up over the cores of a chip; a clock, a count or a time doesn't.
+_ADDS_UP = ("rate", "bandwidth", "size", "power")
+_OF_A_CORE = ("tensor_engine_per_core", "tensor_engine_sparse_per_core", "engines")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One fact. ``si`` is of ``level``, the unit of silicon that the source speaks of; ``per_core``,
+    ``per_device`` (in the chip's default mode) and ``per_chip`` are shares of it in SI, None
+    where the catalog lacks a count or the quantity doesn't add up."""
+
+    field: str
+    level: Literal["core", "chip", "rack"]
+    printed: str
+    si: float | None
+    si_unit: str
+    per_core: float | None
+    per_device: float | None
+    per_chip: float | None
+    source: str
+    where: str
+    date: str
+    status: str
+    basis: str
+    unconfirmed: bool
+    derivation: str
+    direction: str
+    note: str
+    because: str = ""
+    alternatives: list[Row] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A chip's rows, and what is missing or disputed beside them."""
+
+    id: str
+    name: str
+    vendor: str
+    core: str
+    announced: bool
+    devices: list[dict[str, str | int | bool]]
+    rows: list[Row]
+    missing: list[str]
+    conflicts: list[str]
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many rows no page of the vendor's own stands behind."""
+        return sum(row.unconfirmed for row in self.rows)
+
+
+def sheet_of(chip: Chip, sources: dict[str, Source]) -> Sheet:
+    """The sheet of ``chip``; ``sources`` are those of its catalog."""
+    return Sheet(
+        id=chip.id,
+        name=chip.name,
+        vendor=chip.vendor,
+        core=chip.core,
+        announced=chip.announced,
+        devices=[
+            {"mode": one.mode, "default": one.default, "per_chip": one.per_chip}
+            for one in chip.devices
+        ],
+        rows=list(_rows(chip, sources)),
+        missing=list(chip.missing),
+        conflicts=list(chip.conflicts),
+    )
+
+
+def level_of(section: str, name: str) -> Literal["core", "chip", "rack"]:
+    """Of which unit of silicon a figure of the catalog speaks."""
+    if section == "rack":
+        return "rack"
+    return "core" if section in _OF_A_CORE or name.endswith("per_core") else "chip"
+
+
+def _rows(chip: Chip, sources: dict[str, Source]) -> Iterator[Row]:
+    disputed = {one.field: one for one in chip.disagreements}
+    for section in dict.fromkeys((*chip.figures, *chip.statements)):
+        facts = {**chip.figures.get(section, {}), **chip.statements.get(section, {})}
+        for name, fact in facts.items():
+            at = f"{section}.{name}"
+            row = _row(chip, at, level_of(section, name), fact, sources)
+            if at in disputed:
+                row = _row(
+                    chip, at, row.level, fact, sources,
+                    disputed[at].because,
+                    [
+                        _row(chip, at, row.level, other, sources)
+                        for other in disputed[at].alternatives
+                    ],
+                )  # fmt: skip
+            yield row
+
+
+def _row(
+    chip: Chip,
+    at: str,
+    level: Literal["core", "chip", "rack"],
+    fact: Figure | Statement,
+    sources: dict[str, Source],
+    because: str = "",
+    alternatives: list[Row] | None = None,
+) -> Row:
+    origin = fact.origin
+    is_figure = isinstance(fact, Figure)
+    core, device, whole = _shares(chip, level, fact) if is_figure else (None, None, None)
+    return Row(
+        field=at,
+        level=level,
+        printed=fact.words if is_figure else fact.text,
+        si=fact.si if is_figure else None,
+        si_unit=BASE_UNITS[fact.dimension] if is_figure else "",
+        per_core=core,
+        per_device=device,
+        per_chip=whole,
+        source=origin.source,
+        where=sources[origin.source].where,
+        date=origin.date,
+        status=origin.status,
+        basis=origin.basis,
+        unconfirmed=origin.unconfirmed,
+        derivation=origin.derivation,
+        direction=fact.direction if is_figure else "",
+        note=origin.note,
+        because=because,
+        alternatives=alternatives or [],
+    )
+
+
+def _shares(
+    chip: Chip, level: str, figure: Figure
+) -> tuple[float | None, float | None, float | None]:
+    """The figure per core, per torch device and per chip, in SI."""
+    if level == "rack" or figure.dimension not in _ADDS_UP:
+        return None, None, None
+    cores = chip.figure("cores", "physical")
+    if level == "core" and cores is None:
+        return figure.si, None, None
+    whole = figure.si * cores.si if level == "core" and cores is not None else figure.si
+    core = None if cores is None else whole / cores.si
+    device = whole * device_share(chip).share if chip.devices else None
+    return core, device, whole
