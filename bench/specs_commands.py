@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from .command_options import AsJson, Exit, print_json
-from .errors import UsageError
+from .errors import UsageError, unknown
 
 app = typer.Typer(
     name="specs",
@@ -25,7 +25,6 @@ ChipFile = Annotated[
         help="A chip of your own: a TOML file of the catalog's form; once for each.",
     ),
 ]
-Purchase = Literal["on_demand", "listed_as_on_demand", "capacity_block"]
 
 
 @app.command()
@@ -51,9 +50,28 @@ def lint(
     raise typer.Exit(Exit.FAILED if found else Exit.OK)
 
 
+@app.command("list")
+def list_chips(chip_file: ChipFile = None, as_json: AsJson = False) -> None:
+    """The chips of the catalog: how many figures, unconfirmed, disputed, missing."""
+    from ..specs.catalog import load_catalog
+    from ..specs.sheet import chip_lines
+
+    lines = chip_lines(load_catalog(extra=chip_file or ()))
+    if as_json:
+        print_json(lines)
+        return
+    from .specs_tables import print_chips
+
+    print_chips(lines)
+
+
 @app.command()
 def show(
     chip: Annotated[str, typer.Argument(metavar="CHIP", help="A chip's id, as trainium2.")],
+    fields: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FIELD...]", help="Only these, as memory or peak_dense.bf16."),
+    ] = None,
     chip_file: ChipFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -62,19 +80,28 @@ def show(
     from ..specs.sheet import sheet_of
 
     catalog = load_catalog(extra=chip_file or ())
-    sheet = sheet_of(catalog.chip(chip), dict(catalog.sources))
+    sheet = sheet_of(catalog.chip(chip), catalog, fields or ())
     if as_json:
         print_json(sheet)
         return
     from .specs_tables import print_sheet
 
-    print_sheet(sheet)
+    print_sheet(sheet, whole=not fields)
 
 
 @app.command()
 def compare(
     chips: Annotated[list[str], typer.Argument(metavar="A B...", help="Chips' ids.")],
     chip_file: ChipFile = None,
+    per: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--per",
+            metavar="UNIT",
+            help="Only per core, device, chip, instance, ultraserver or dollar-hour "
+            "(commas, or repeat).",
+        ),
+    ] = None,
     price: Annotated[
         list[str] | None,
         typer.Option("--price", metavar="CHIP=USD", help="US dollars an hour of one chip."),
@@ -83,14 +110,26 @@ def compare(
         str | None, typer.Option("--region", help="Only prices there, as us-east-1.")
     ] = None,
     purchase: Annotated[
-        Purchase | None, typer.Option("--purchase", help="Only prices of this way of buying.")
+        str | None,
+        typer.Option(
+            "--purchase", help="Only prices of on_demand, listed_as_on_demand or capacity_block."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Ratios to the first chip: each quantity per core, device, chip, instance, UltraServer, dollar."""
     from ..specs.catalog import load_catalog
-    from ..specs.chip_comparison import compare_chips
+    from ..specs.chip_comparison import UNITS_OF_SILICON, compare_chips
+    from ..specs.prices import KINDS
     from .difference import read_prices
+    from .option_values import split_names
+
+    units = split_names(per or ())
+    for unit in units:
+        if unit not in UNITS_OF_SILICON:
+            raise unknown("unit of silicon", unit, UNITS_OF_SILICON)
+    if purchase is not None and purchase not in KINDS:
+        raise unknown("way of buying", purchase, KINDS)
 
     if len(chips) < 2:
         raise UsageError(f"one chip given ('{chips[0]}'); wanted two or more")
@@ -99,6 +138,7 @@ def compare(
     for name in prices:
         catalog.chip(name)
     rows = compare_chips([catalog.chip(chip) for chip in chips], prices, region, purchase)
+    rows = [row for row in rows if not units or row.unit in units]
     if as_json:
         print_json(rows)
         return

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..specs.chip_comparison import Cell, ComparisonRow
-from ..specs.sheet import Row, Sheet
+from ..specs.sheet import ChipLine, Row, Sheet
 
 _UNKNOWN = "-"
 UNCONFIRMED = "?"
@@ -17,8 +17,22 @@ _LEGEND = f"{UNCONFIRMED} unconfirmed: no page of the vendor's own stands behind
 _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
-def print_sheet(sheet: Sheet) -> None:
-    """Every figure, the figures of other sources below it, and what is missing."""
+def print_chips(lines: Sequence[ChipLine]) -> None:
+    """One line a chip."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("chip", "name"):
+        table.add_column(name, overflow="fold")
+    for name in ("figures", "unconfirmed", "disputed", "missing"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for line in lines:
+        counts = (line.figures, line.unconfirmed, line.disagreements, line.missing)
+        table.add_row(line.id, line.name, *map(str, counts))
+    Console().print(table)
+
+
+def print_sheet(sheet: Sheet, *, whole: bool) -> None:
+    """Every figure and those of other sources below it; of the ``whole`` chip also what it is
+    sold in, and what is missing or disputed."""
     console = Console()
     devices = ", ".join(
         f"{one['per_chip']} torch devices at {one['mode']}{' (default)' if one['default'] else ''}"
@@ -30,24 +44,45 @@ def print_sheet(sheet: Sheet) -> None:
     console.print(devices or "the catalog doesn't say how many torch devices it shows")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("figure", overflow="fold")
-    table.add_column("of", no_wrap=True)
     table.add_column("printed", overflow="fold")
     for name in ("a core", "a device", "a chip"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name in ("source", "date", "status"):
-        table.add_column(name, overflow="fold")
+    table.add_column("source", overflow="fold")
+    for name in ("date", "status"):
+        table.add_column(name, no_wrap=True)
+    section = ""
     for row in sheet.rows:
-        table.add_row(row.field, *_cells(row))
+        head, _, name = row.field.partition(".")
+        if head != section:
+            section = head
+            table.add_row(f"[bold]{section}[/bold]")
+        table.add_row(f" {name}", *_cells(row))
         for other in row.alternatives:
-            table.add_row("  or", *_cells(other), style="dim")
+            table.add_row("   or", *_cells(other), style="dim")
     console.print(table)
     for row in sheet.rows:
         if row.because:
-            console.print(f"{row.field}: {row.printed} was chosen because {row.because}")
+            text = f"{row.field}: {row.printed} was chosen because {row.because}"
+            console.print(text, markup=False)
+        elif row.note:
+            console.print(f"{row.field}: {row.note}", style="dim", markup=False)
+    if whole:
+        _print_rest(sheet, console)
+    console.print(f"{_LEGEND} ({sheet.unconfirmed} of {len(sheet.rows)})", style="dim")
+
+
+def _print_rest(sheet: Sheet, console: Console) -> None:
+    for one in sheet.systems:
+        mark = UNCONFIRMED if one.unconfirmed else ""
+        facts = (f"{one.chips} chips", one.network, one.source, one.date, one.status + mark)
+        text = f"{one.level} {one.id}: {', '.join(fact for fact in facts if fact)}"
+        console.print(text + (f" ({one.note})" if one.note else ""), markup=False)
+    for price in sheet.prices:
+        mark = UNCONFIRMED if price.status == "press" else ""
+        console.print(f"price: {price.words}, {price.source}{mark}", markup=False)
     for title, texts in (("missing", sheet.missing), ("disputed", sheet.conflicts)):
         for text in texts:
             console.print(f"{title}: {text}", markup=False)
-    console.print(f"{_LEGEND} ({sheet.unconfirmed} of {len(sheet.rows)})", style="dim")
 
 
 def print_comparison(rows: Sequence[ComparisonRow]) -> None:
@@ -87,19 +122,18 @@ def format_si(value: float | None, unit: str) -> str:
     """``1.3 PFLOP/s``, ``96.6 GB``; a dash for None."""
     if value is None:
         return _UNKNOWN
-    if unit in ("W", "USD/h", ""):
+    if unit in ("USD/h", ""):
         return f"{value:.4g} {unit}".rstrip()
     for factor, prefix in _PREFIXES:
         if value >= factor:
             return f"{value / factor:.4g} {prefix}{unit}"
-    return f"{value:.4g} {unit}"
+    return f"{value:.4g} {unit}".rstrip()
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     shares = (row.per_core, row.per_device, row.per_chip)
     mark = f" {UNCONFIRMED}" if row.unconfirmed else ""
     return (
-        row.level,
         row.printed + (f", {row.direction}" if row.direction else ""),
         *(format_si(share, row.si_unit) for share in shares),
         row.source,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .catalog import Catalog
 from .chip import Chip, Source
-from .figure import Figure, Statement
+from .figure import CatalogError, Figure, Statement
+from .prices import Price, load_prices
 from .silicon import device_share
+from .systems import System, systems_of
 
 #: SI base units by dimension.
 BASE_UNITS = {
@@ -53,8 +56,23 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class SystemLine:
+    """An instance, UltraServer or cluster that holds the chip."""
+
+    id: str
+    level: str
+    chips: int
+    network: str
+    source: str
+    date: str
+    status: str
+    unconfirmed: bool
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sheet:
-    """A chip's rows, and what is missing or disputed beside them."""
+    """A chip's rows, what it is sold in and for how much, and what is missing or disputed."""
 
     id: str
     name: str
@@ -63,6 +81,8 @@ class Sheet:
     announced: bool
     devices: list[dict[str, str | int | bool]]
     rows: list[Row]
+    systems: list[SystemLine]
+    prices: list[Price]
     missing: list[str]
     conflicts: list[str]
 
@@ -72,8 +92,14 @@ class Sheet:
         return sum(row.unconfirmed for row in self.rows)
 
 
-def sheet_of(chip: Chip, sources: dict[str, Source]) -> Sheet:
-    """The sheet of ``chip``; ``sources`` are those of its catalog."""
+def sheet_of(chip: Chip, catalog: Catalog, fields: Sequence[str] = ()) -> Sheet:
+    """The sheet of ``chip``, which is of ``catalog``; with ``fields`` only the rows of these
+    sections or fields. ``CatalogError`` where one names none."""
+    rows = list(_rows(chip, catalog.sources))
+    for name in fields:
+        if not any(_names(name, row) for row in rows):
+            known = ", ".join(dict.fromkeys(row.field.partition(".")[0] for row in rows))
+            raise CatalogError(f"chip '{chip.id}' has no '{name}'; its sections: {known}")
     return Sheet(
         id=chip.id,
         name=chip.name,
@@ -84,9 +110,65 @@ def sheet_of(chip: Chip, sources: dict[str, Source]) -> Sheet:
             {"mode": one.mode, "default": one.default, "per_chip": one.per_chip}
             for one in chip.devices
         ],
-        rows=list(_rows(chip, sources)),
+        rows=[row for row in rows if not fields or any(_names(name, row) for name in fields)],
+        systems=[_line(system) for system in systems_of(chip.id)],
+        prices=[price for price in load_prices() if price.chip == chip.id],
         missing=list(chip.missing),
         conflicts=list(chip.conflicts),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ChipLine:
+    """A chip of the catalog, counted."""
+
+    id: str
+    name: str
+    vendor: str
+    announced: bool
+    figures: int
+    unconfirmed: int
+    disagreements: int
+    missing: int
+
+
+def chip_lines(catalog: Catalog) -> list[ChipLine]:
+    """Every chip of ``catalog`` with how many figures it has, how many of them no page of the
+    vendor's stands behind, how many sources give differently, and how many none gave."""
+    lines = []
+    for chip in catalog.chips.values():
+        rows = list(_rows(chip, catalog.sources))
+        lines.append(
+            ChipLine(
+                id=chip.id,
+                name=chip.name,
+                vendor=chip.vendor,
+                announced=chip.announced,
+                figures=len(rows),
+                unconfirmed=sum(row.unconfirmed for row in rows),
+                disagreements=len(chip.disagreements),
+                missing=len(chip.missing),
+            )
+        )
+    return lines
+
+
+def _names(name: str, row: Row) -> bool:
+    return row.field == name or row.field.startswith(f"{name}.")
+
+
+def _line(system: System) -> SystemLine:
+    origin = system.origin
+    return SystemLine(
+        id=system.id,
+        level=system.level,
+        chips=system.chips,
+        network=system.network,
+        source=origin.source,
+        date=origin.date,
+        status=origin.status,
+        unconfirmed=origin.unconfirmed,
+        note=origin.note,
     )
 
 
@@ -97,7 +179,7 @@ def level_of(section: str, name: str) -> Literal["core", "chip", "rack"]:
     return "core" if section in _OF_A_CORE or name.endswith("per_core") else "chip"
 
 
-def _rows(chip: Chip, sources: dict[str, Source]) -> Iterator[Row]:
+def _rows(chip: Chip, sources: Mapping[str, Source]) -> Iterator[Row]:
     disputed = {one.field: one for one in chip.disagreements}
     for section in dict.fromkeys((*chip.figures, *chip.statements)):
         facts = {**chip.figures.get(section, {}), **chip.statements.get(section, {})}
@@ -121,7 +203,7 @@ def _row(
     at: str,
     level: Literal["core", "chip", "rack"],
     fact: Figure | Statement,
-    sources: dict[str, Source],
+    sources: Mapping[str, Source],
     because: str = "",
     alternatives: list[Row] | None = None,
 ) -> Row:
