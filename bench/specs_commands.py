@@ -46,7 +46,8 @@ def lint(
         for finding in found:
             print(finding.words)
         count = len(load_catalog().chip_ids) + len(files or ())
-        print(f"{count} chips: " + (f"{len(found)} findings" if found else "nothing found"))
+        many = "s" if len(found) > 1 else ""
+        print(f"{count} chips: " + (f"{len(found)} finding{many}" if found else "nothing found"))
     raise typer.Exit(Exit.FAILED if found else Exit.OK)
 
 

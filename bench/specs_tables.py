@@ -42,24 +42,7 @@ def print_sheet(sheet: Sheet, *, whole: bool) -> None:
     if sheet.announced:
         console.print("announced, not sold: every figure is projected", style="yellow")
     console.print(devices or "the catalog doesn't say how many torch devices it shows")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("figure", overflow="fold")
-    table.add_column("printed", overflow="fold")
-    for name in ("a core", "a device", "a chip"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("source", overflow="fold")
-    for name in ("date", "status"):
-        table.add_column(name, no_wrap=True)
-    section = ""
-    for row in sheet.rows:
-        head, _, name = row.field.partition(".")
-        if head != section:
-            section = head
-            table.add_row(f"[bold]{section}[/bold]")
-        table.add_row(f" {name}", *_cells(row))
-        for other in row.alternatives:
-            table.add_row("   or", *_cells(other), style="dim")
-    console.print(table)
+    console.print(_figures(sheet.rows))
     for row in sheet.rows:
         if row.because:
             text = f"{row.field}: {row.printed} was chosen because {row.because}"
@@ -69,6 +52,27 @@ def print_sheet(sheet: Sheet, *, whole: bool) -> None:
     if whole:
         _print_rest(sheet, console)
     console.print(f"{_LEGEND} ({sheet.unconfirmed} of {len(sheet.rows)})", style="dim")
+
+
+def _figures(rows: Sequence[Row]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("figure", overflow="fold")
+    table.add_column("printed", overflow="fold", min_width=14)
+    for name in ("a core", "a device", "a chip"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("source", overflow="fold")
+    for name in ("date", "status"):
+        table.add_column(name, no_wrap=True)
+    section = ""
+    for row in rows:
+        head, _, name = row.field.partition(".")
+        if head != section:
+            section = head
+            table.add_row(f"[bold]{section}[/bold]")
+        table.add_row(f" {name}", *_cells(row))
+        for other in row.alternatives:
+            table.add_row("   or", *_cells(other), style="dim")
+    return table
 
 
 def _print_rest(sheet: Sheet, console: Console) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .catalog import read_toml
-from .figure import CatalogError
+from .figure import CatalogError, Place
 
 #: How an instance is bought, the most usual way first.
 KINDS = ("on_demand", "listed_as_on_demand", "capacity_block")
@@ -80,18 +80,22 @@ def _instances(path: Path = _FILE) -> dict[str, int]:
 
 
 def _read(entry: Mapping[str, Any], number: int, chips: Mapping[str, str], path: Path) -> Price:
-    where = f"{path.name}: price {number}"
+    def fault(name: str, given: str, wanted: str) -> CatalogError:
+        place = Place(
+            path.name, chips.get(entry.get("instance", ""), "-"), f"price.{number}.{name}"
+        )
+        message = f"{path.name}: price {number}, field '{name}': {given}; wanted {wanted}"
+        return CatalogError(message, place, given, wanted)
+
     for name in _TEXTS:
         if not isinstance(entry.get(name), str) or not entry[name]:
-            raise CatalogError(f"{where}, field '{name}': {entry.get(name)!r}; wanted text")
+            raise fault(name, repr(entry.get(name)), "text")
     for name in ("usd_per_hour", "usd_per_chip_hour"):
         value = entry.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e5:
-            raise CatalogError(f"{where}, field '{name}': {value!r}; wanted US dollars above 0")
+            raise fault(name, repr(value), "US dollars above 0")
     if entry["kind"] not in KINDS:
-        raise CatalogError(
-            f"{where}, field 'kind': '{entry['kind']}'; wanted one of {', '.join(KINDS)}"
-        )
+        raise fault("kind", f"'{entry['kind']}'", f"one of {', '.join(KINDS)}")
     texts = {name: entry[name] for name in _TEXTS}
     return Price(
         chip=chips.get(entry["instance"]),

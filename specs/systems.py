@@ -16,7 +16,6 @@ from typing import Any, Literal, get_args
 
 from .catalog import Source, load_catalog, read_toml
 from .figure import (
-    CatalogError,
     Figure,
     Place,
     Provenance,
@@ -72,14 +71,6 @@ def load_systems(path: Path | None = None) -> tuple[System, ...]:
     return (
         _own_systems() if path is None else _read_systems(path, load_catalog(path.parent).sources)
     )
-
-
-def find_system(name: str) -> System:
-    """The system of that id or instance type. ``CatalogError`` for an unknown one."""
-    found = {system.id: system for system in load_systems()}
-    if name not in found:
-        raise CatalogError(f"unknown system '{name}'; known: {', '.join(found)}")
-    return found[name]
 
 
 def systems_of(chip: str, level: Level | None = None) -> tuple[System, ...]:
