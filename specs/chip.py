@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -98,6 +98,15 @@ class Chip:
         if section not in SECTIONS:
             raise KeyError(f"unknown section '{section}'; known: {', '.join(SECTIONS)}")
         return self.figures.get(section, _EMPTY).get(name)
+
+    @property
+    def facts(self) -> Iterator[tuple[str, str, Figure | Statement]]:
+        """Section, name and fact of everything that the file states."""
+        for section in dict.fromkeys((*self.figures, *self.statements)):
+            for name, figure in self.figures.get(section, _EMPTY).items():
+                yield section, name, figure
+            for name, statement in self.statements.get(section, {}).items():
+                yield section, name, statement
 
     @property
     def peak_dense(self) -> Mapping[str, Figure]:

@@ -58,7 +58,7 @@ def compare_chips(
     for quantity in _quantities(chips):
         figures = [_figure(chip, quantity) for chip in chips]
         for unit in UNITS_OF_SILICON:
-            cells = []
+            cells: list[Cell] = []
             for chip, figure, count in zip(chips, figures, counts, strict=True):
                 times = count[unit]
                 value = None if figure is None or times.chips is None else figure.si * times.chips

@@ -93,10 +93,8 @@ def check_names(
 
 
 def _facts_of(chip: Chip) -> Iterator[tuple[str, Figure | Statement]]:
-    for section in {**chip.figures, **chip.statements}:
-        facts = {**chip.figures.get(section, {}), **chip.statements.get(section, {})}
-        for name, fact in facts.items():
-            yield f"{section}.{name}", fact
+    for section, name, fact in chip.facts:
+        yield f"{section}.{name}", fact
     for disagreement in chip.disagreements:
         for number, other in enumerate(disagreement.alternatives, 1):
             yield f"disagreement.{disagreement.field}.{number}", other

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from .catalog import Catalog
@@ -52,7 +52,7 @@ class Row:
     direction: str
     note: str
     because: str = ""
-    alternatives: list[Row] = field(default_factory=list)
+    alternatives: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,21 +181,14 @@ def level_of(section: str, name: str) -> Literal["core", "chip", "rack"]:
 
 def _rows(chip: Chip, sources: Mapping[str, Source]) -> Iterator[Row]:
     disputed = {one.field: one for one in chip.disagreements}
-    for section in dict.fromkeys((*chip.figures, *chip.statements)):
-        facts = {**chip.figures.get(section, {}), **chip.statements.get(section, {})}
-        for name, fact in facts.items():
-            at = f"{section}.{name}"
-            row = _row(chip, at, level_of(section, name), fact, sources)
-            if at in disputed:
-                row = _row(
-                    chip, at, row.level, fact, sources,
-                    disputed[at].because,
-                    [
-                        _row(chip, at, row.level, other, sources)
-                        for other in disputed[at].alternatives
-                    ],
-                )  # fmt: skip
-            yield row
+    for section, name, fact in chip.facts:
+        at = f"{section}.{name}"
+        level = level_of(section, name)
+        row = _row(chip, at, level, fact, sources)
+        if at in disputed:
+            others = (_row(chip, at, level, one, sources) for one in disputed[at].alternatives)
+            row = replace(row, because=disputed[at].because, alternatives=tuple(others))
+        yield row
 
 
 def _row(
@@ -204,18 +197,16 @@ def _row(
     level: Literal["core", "chip", "rack"],
     fact: Figure | Statement,
     sources: Mapping[str, Source],
-    because: str = "",
-    alternatives: list[Row] | None = None,
 ) -> Row:
     origin = fact.origin
-    is_figure = isinstance(fact, Figure)
-    core, device, whole = _shares(chip, level, fact) if is_figure else (None, None, None)
+    figure = fact if isinstance(fact, Figure) else None
+    core, device, whole = (None, None, None) if figure is None else _shares(chip, level, figure)
     return Row(
         field=at,
         level=level,
-        printed=fact.words if is_figure else fact.text,
-        si=fact.si if is_figure else None,
-        si_unit=BASE_UNITS[fact.dimension] if is_figure else "",
+        printed=fact.words if isinstance(fact, Figure) else fact.text,
+        si=None if figure is None else figure.si,
+        si_unit="" if figure is None else BASE_UNITS[figure.dimension],
         per_core=core,
         per_device=device,
         per_chip=whole,
@@ -226,10 +217,8 @@ def _row(
         basis=origin.basis,
         unconfirmed=origin.unconfirmed,
         derivation=origin.derivation,
-        direction=fact.direction if is_figure else "",
+        direction="" if figure is None else figure.direction,
         note=origin.note,
-        because=because,
-        alternatives=alternatives or [],
     )
 
 

@@ -155,7 +155,7 @@ def test_a_chip_of_ones_own_is_shown_and_compared():
     [
         ('id = "acme_one"', 'id = "l4"', "id", "'l4'"),
         ("acme_datasheet", "stas_acc", "source.stas_acc", "a source that is there already"),
-        ("[source.acme_datasheet]", "[source.other]", "device.source", "'acme_datasheet'"),
+        ("[source.acme_datasheet]", "[source.other]", "cores.physical.source", "'acme_datasheet'"),
     ],
 )
 def test_a_chip_of_ones_own_takes_no_name_that_is_taken(tmp_path, old, new, field, given):
