@@ -36,6 +36,8 @@ SECTIONS: Mapping[str, str | None] = MappingProxyType(
         "onchip": None,
         "dma": None,
         "interconnect": "bandwidth",
+        "neighbours": "count",
+        "latency": "time",
         "network": "bandwidth",
         "host": "bandwidth",
         "rack": None,
