@@ -78,7 +78,13 @@ def _figures(rows: Sequence[Row]) -> Table:
 def _print_rest(sheet: Sheet, console: Console) -> None:
     for one in sheet.systems:
         mark = UNCONFIRMED if one.unconfirmed else ""
-        facts = (f"{one.chips} chips", one.network, one.source, one.date, one.status + mark)
+        facts = (
+            "1 chip" if one.chips == 1 else f"{one.chips} chips",
+            one.network,
+            one.source,
+            one.date,
+            one.status + mark,
+        )
         text = f"{one.level} {one.id}: {', '.join(fact for fact in facts if fact)}"
         console.print(text + (f" ({one.note})" if one.note else ""), markup=False)
     for price in sheet.prices:

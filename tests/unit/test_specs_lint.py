@@ -40,7 +40,7 @@ def test_nothing_is_found_in_the_catalog():
 FAULTS = [
     ("sparse as dense", "chips/h100_sxm.toml", "[peak_dense]", "bf16 = { value = 989,", "bf16 = { value = 1979,",
      "peak_dense.bf16", "peaks|sparsity", "1979 TFLOP/s", ""),
-    ("sparse fp8 as dense, without bf16's help", "chips/h200_sxm.toml", "[peak_dense]", "int8 = { value = 1979,", "int8 = { value = 3958,",
+    ("sparse int8 as dense", "chips/h200_sxm.toml", "[peak_dense]", "int8 = { value = 1979,", "int8 = { value = 3958,",
      "peak_dense.int8", "peaks|sparsity", "3958 TOP/s", "1.7 to 4.3"),
     ("another chip's figure", "chips/trainium2.toml", "[peak_dense]", "bf16 = { value = 667,", "bf16 = { value = 989,",
      "peak_dense.bf16", "wrong-chip", "what 'h", "64 chips"),
