@@ -82,8 +82,9 @@ format: $(VENV)/.dev ## let ruff rewrite what it can
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-docs: $(VENV)/.runtime ## write docs/records.md anew from the record types
+docs: $(VENV)/.runtime ## write docs/records.md anew from the record types, and what commands print in other pages
 	$(VENV)/bin/python -m trnbench.results.schema > docs/records.md
+	$(VENV)/bin/python docs/blocks.py
 
 install: $(VENV)/.runtime ## make .venv with what `make bench` needs
 	@$(VENV)/bin/trnbench --version

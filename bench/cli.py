@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from . import difference, export, history, housekeeping, import_results, stored_commands
+from . import (
+    difference,
+    export,
+    history,
+    housekeeping,
+    import_results,
+    specs_commands,
+    stored_commands,
+)
 from .command_options import (
     EXIT_CODES,
     RESUME,
@@ -450,3 +458,4 @@ for command in (
 ):
     app.command()(command)
 app.command("import")(import_results.import_results)
+app.add_typer(specs_commands.app)

@@ -103,7 +103,7 @@ def diff(
     rules = Rules(floor=floor, between_runs=between_runs)
     if as_json and markdown:
         raise UsageError("--json and --markdown given; wanted one form")
-    prices = _read_prices(price or ())
+    prices = read_prices(price or ())
     found = list(_comparisons(runs, by, out, rules, prices, all_runs=all_runs))
     if as_json:
         print_json([row.to_dict() for comparison, _ in found for row in comparison.rows()])
@@ -190,7 +190,8 @@ def _read(names: Sequence[str], out: Path, *, all_runs: bool) -> list[pd.DataFra
     return frames
 
 
-def _read_prices(texts: Sequence[str]) -> dict[str, float]:
+def read_prices(texts: Sequence[str]) -> dict[str, float]:
+    """``trainium2=2.24`` as US dollars an hour by name. Raises ``UsageError``."""
     prices = {}
     for text in texts:
         name, _, figure = text.rpartition("=")

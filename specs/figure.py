@@ -16,8 +16,17 @@ STATUSES: tuple[str, ...] = get_args(Status)
 class CatalogError(Exception):
     """A fault in the catalog's data, or a question it can't answer.
 
-    The message names file, chip and field, what was given and what was wanted.
+    The message names file, chip and field, what was given and what was wanted; a fault that
+    :meth:`Place.fault` made carries them apart too.
     """
+
+    def __init__(
+        self, message: str, place: Place | None = None, given: str = "", wanted: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.place = place
+        self.given = given
+        self.wanted = wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,11 @@ class Provenance:
     derivation: str = ""
     relayed: bool = False
     note: str = ""
+
+    @property
+    def unconfirmed(self) -> bool:
+        """No page of the vendor's own stands behind it: press, or arithmetic on such."""
+        return "press" in (self.status, self.basis)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +102,10 @@ class Place:
 
     def fault(self, given: str, wanted: str) -> CatalogError:
         return CatalogError(
-            f"{self.file}: chip '{self.chip}', field '{self.field}': {given}; wanted {wanted}"
+            f"{self.file}: chip '{self.chip}', field '{self.field}': {given}; wanted {wanted}",
+            self,
+            given,
+            wanted,
         )
 
 

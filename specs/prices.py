@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .catalog import read_toml
-from .figure import CatalogError
+from .figure import CatalogError, Place
 
 #: How an instance is bought, the most usual way first.
 KINDS = ("on_demand", "listed_as_on_demand", "capacity_block")
@@ -53,15 +53,19 @@ def load_prices(path: Path = _FILE) -> tuple[Price, ...]:
     return tuple(_read(entry, number, chips, path) for number, entry in enumerate(data["price"], 1))
 
 
-def find_price(chip: str, instance: str | None = None) -> Price | None:
+def find_price(
+    chip: str, instance: str | None = None, region: str | None = None, kind: str | None = None
+) -> Price | None:
     """The price of ``chip`` in ``instance``; where that isn't known, in the instance in which it
-    costs least of those that are bought in the most usual way. None where the catalog has no
-    price: that of another instance is another price."""
+    costs least of those that are bought in the most usual way. With ``region`` and ``kind`` (of
+    :data:`KINDS`) only the prices there and of that way of buying count. None where the catalog
+    has no such price: that of another instance is another price."""
     if instance is None:
         sold = [price for price in load_prices() if price.chip == chip]
     else:
         own = [price for price in load_prices() if price.instance == instance]
         sold = [price for price in own if price.chip in (chip, None)]
+    sold = [p for p in sold if region in (None, p.region) and kind in (None, p.kind)]
     return min(sold, key=lambda p: (KINDS.index(p.kind), p.usd_per_chip_hour), default=None)
 
 
@@ -76,18 +80,22 @@ def _instances(path: Path = _FILE) -> dict[str, int]:
 
 
 def _read(entry: Mapping[str, Any], number: int, chips: Mapping[str, str], path: Path) -> Price:
-    where = f"{path.name}: price {number}"
+    def fault(name: str, given: str, wanted: str) -> CatalogError:
+        place = Place(
+            path.name, chips.get(entry.get("instance", ""), "-"), f"price.{number}.{name}"
+        )
+        message = f"{path.name}: price {number}, field '{name}': {given}; wanted {wanted}"
+        return CatalogError(message, place, given, wanted)
+
     for name in _TEXTS:
         if not isinstance(entry.get(name), str) or not entry[name]:
-            raise CatalogError(f"{where}, field '{name}': {entry.get(name)!r}; wanted text")
+            raise fault(name, repr(entry.get(name)), "text")
     for name in ("usd_per_hour", "usd_per_chip_hour"):
         value = entry.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e5:
-            raise CatalogError(f"{where}, field '{name}': {value!r}; wanted US dollars above 0")
+            raise fault(name, repr(value), "US dollars above 0")
     if entry["kind"] not in KINDS:
-        raise CatalogError(
-            f"{where}, field 'kind': '{entry['kind']}'; wanted one of {', '.join(KINDS)}"
-        )
+        raise fault("kind", f"'{entry['kind']}'", f"one of {', '.join(KINDS)}")
     texts = {name: entry[name] for name in _TEXTS}
     return Price(
         chip=chips.get(entry["instance"]),

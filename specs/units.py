@@ -32,6 +32,7 @@ UNITS: Mapping[str, tuple[float, Dimension]] = MappingProxyType(
         "GiB": (float(2**30), "size"),
         "GHz": (1e9, "clock"),
         "ns": (1e-9, "time"),
+        "us": (1e-6, "time"),
         "W": (1.0, "power"),
         "count": (1.0, "count"),
     }

@@ -1,0 +1,148 @@
+"""``trnbench specs``: what the catalog says of a chip, how chips compare, and whether it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .command_options import AsJson, Exit, print_json
+from .errors import UsageError, unknown
+
+app = typer.Typer(
+    name="specs",
+    help="The catalog of chips: figures with source, date and status, and what follows from them.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ChipFile = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--chip-file",
+        metavar="FILE",
+        help="A chip of your own: a TOML file of the catalog's form; once for each.",
+    ),
+]
+
+
+@app.command()
+def lint(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE...]", help="Chips of your own, beside the catalog's."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Faults that relations within the data give away; exits with 1 where there is one."""
+    from ..specs.catalog import load_catalog
+    from ..specs.lint import lint as find_faults
+
+    found = find_faults(extra=files or ())
+    if as_json:
+        print_json(found)
+    else:
+        for finding in found:
+            print(finding.words)
+        count = len(load_catalog().chip_ids) + len(files or ())
+        many = "s" if len(found) > 1 else ""
+        print(f"{count} chips: " + (f"{len(found)} finding{many}" if found else "nothing found"))
+    raise typer.Exit(Exit.FAILED if found else Exit.OK)
+
+
+@app.command("list")
+def list_chips(chip_file: ChipFile = None, as_json: AsJson = False) -> None:
+    """The chips of the catalog: how many figures, unconfirmed, disputed, missing."""
+    from ..specs.catalog import load_catalog
+    from ..specs.sheet import chip_lines
+
+    lines = chip_lines(load_catalog(extra=chip_file or ()))
+    if as_json:
+        print_json(lines)
+        return
+    from .specs_tables import print_chips
+
+    print_chips(lines)
+
+
+@app.command()
+def show(
+    chip: Annotated[str, typer.Argument(metavar="CHIP", help="A chip's id, as trainium2.")],
+    fields: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FIELD...]", help="Only these, as memory or peak_dense.bf16."),
+    ] = None,
+    chip_file: ChipFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Every figure of a chip, with source, date, status, and what other sources print."""
+    from ..specs.catalog import load_catalog
+    from ..specs.sheet import sheet_of
+
+    catalog = load_catalog(extra=chip_file or ())
+    sheet = sheet_of(catalog.chip(chip), catalog, fields or ())
+    if as_json:
+        print_json(sheet)
+        return
+    from .specs_tables import print_sheet
+
+    print_sheet(sheet, whole=not fields)
+
+
+@app.command()
+def compare(
+    chips: Annotated[list[str], typer.Argument(metavar="A B...", help="Chips' ids.")],
+    chip_file: ChipFile = None,
+    per: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--per",
+            metavar="UNIT",
+            help="Only per core, device, chip, instance, ultraserver or dollar-hour "
+            "(commas, or repeat).",
+        ),
+    ] = None,
+    price: Annotated[
+        list[str] | None,
+        typer.Option("--price", metavar="CHIP=USD", help="US dollars an hour of one chip."),
+    ] = None,
+    region: Annotated[
+        str | None, typer.Option("--region", help="Only prices there, as us-east-1.")
+    ] = None,
+    purchase: Annotated[
+        str | None,
+        typer.Option(
+            "--purchase", help="Only prices of on_demand, listed_as_on_demand or capacity_block."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ratios to the first chip: each quantity per core, device, chip, instance, UltraServer, dollar."""
+    from ..specs.catalog import load_catalog
+    from ..specs.chip_comparison import UNITS_OF_SILICON, compare_chips
+    from ..specs.prices import KINDS
+    from .difference import read_prices
+    from .option_values import split_names
+
+    units = split_names(per or ())
+    for unit in units:
+        if unit not in UNITS_OF_SILICON:
+            raise unknown("unit of silicon", unit, UNITS_OF_SILICON)
+    if purchase is not None and purchase not in KINDS:
+        raise unknown("way of buying", purchase, KINDS)
+
+    if len(chips) < 2:
+        raise UsageError(f"one chip given ('{chips[0]}'); wanted two or more")
+    catalog = load_catalog(extra=chip_file or ())
+    prices = read_prices(price or ())
+    for name in prices:
+        catalog.chip(name)
+    rows = compare_chips([catalog.chip(chip) for chip in chips], prices, region, purchase)
+    rows = [row for row in rows if not units or row.unit in units]
+    if as_json:
+        print_json(rows)
+        return
+    from .specs_tables import print_comparison
+
+    print_comparison(rows)

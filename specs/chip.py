@@ -1,0 +1,286 @@
+"""One chip of the catalog and its file: what a chip's TOML may hold, read and checked."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from .figure import (
+    CatalogError,
+    Figure,
+    Place,
+    Provenance,
+    Statement,
+    read_count,
+    read_fact,
+    read_provenance,
+    read_text,
+    refuse_unknown,
+)
+
+#: Section -> the dimension that all of its figures must have (None: several).
+SECTIONS: Mapping[str, str | None] = MappingProxyType(
+    {
+        "cores": "count",
+        "peak_dense": "rate",
+        "peak_sparse": "rate",
+        "tensor_engine_per_core": "rate",
+        "tensor_engine_sparse_per_core": "rate",
+        "engines": None,
+        "memory": None,
+        "onchip": None,
+        "dma": None,
+        "interconnect": "bandwidth",
+        "neighbours": "count",
+        "latency": "time",
+        "network": "bandwidth",
+        "host": "bandwidth",
+        "rack": None,
+        "power": "power",
+        "facts": None,
+    }
+)
+_HEAD = {
+    *("id", "name", "vendor", "core", "announced", "missing", "conflicts"),
+    *("match", "device", "disagreement", "source"),
+}
+_EMPTY: Mapping[str, Figure] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMode:
+    """How torch sees the chip in one mode: ``per_chip`` equal devices."""
+
+    mode: str
+    default: bool
+    per_chip: int
+    origin: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """A figure that good sources give differently: what the others print, and why the one that
+    stands in ``field`` (section.name) was chosen."""
+
+    field: str
+    because: str
+    alternatives: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """One chip. ``figures`` and ``statements`` map section to name to fact.
+
+    ``announced``: not sold yet, so that every figure is projected. ``missing`` lists what no
+    source gave, ``disagreements`` the fields that sources give differently, ``conflicts`` what
+    else they disagree in.
+    """
+
+    id: str
+    name: str
+    vendor: str
+    core: str
+    announced: bool
+    missing: tuple[str, ...]
+    disagreements: tuple[Disagreement, ...]
+    conflicts: tuple[str, ...]
+    names: tuple[str, ...]
+    devices: tuple[DeviceMode, ...]
+    figures: Mapping[str, Mapping[str, Figure]]
+    statements: Mapping[str, Mapping[str, Statement]]
+
+    def figure(self, section: str, name: str) -> Figure | None:
+        """The figure, or None where no source gave it. Raises ``KeyError`` for an unknown
+        section, so that a slip of the pen isn't an unknown figure."""
+        if section not in SECTIONS:
+            raise KeyError(f"unknown section '{section}'; known: {', '.join(SECTIONS)}")
+        return self.figures.get(section, _EMPTY).get(name)
+
+    @property
+    def facts(self) -> Iterator[tuple[str, str, Figure | Statement]]:
+        """Section, name and fact of everything that the file states."""
+        for section in dict.fromkeys((*self.figures, *self.statements)):
+            for name, figure in self.figures.get(section, _EMPTY).items():
+                yield section, name, figure
+            for name, statement in self.statements.get(section, {}).items():
+                yield section, name, statement
+
+    @property
+    def peak_dense(self) -> Mapping[str, Figure]:
+        """Dense peak of the whole chip by dtype."""
+        return self.figures.get("peak_dense", _EMPTY)
+
+    @property
+    def tensor_engine_per_core(self) -> Mapping[str, Figure]:
+        """Dense peak of one physical core's tensor engine by dtype; empty if not published."""
+        return self.figures.get("tensor_engine_per_core", _EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where figures come from."""
+
+    where: str
+    date: str
+    kind: str
+
+    @property
+    def is_vendors(self) -> bool:
+        """The vendor's own page, and not a copy of it, a scrape, an encyclopedia or the press."""
+        return self.kind.startswith("vendor")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file's content; ``CatalogError`` with the file's name where it can't be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CatalogError(f"{path.name}: no such file in {path.parent.name or '.'}/") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CatalogError(f"{path.name}: not valid TOML: {error}") from error
+
+
+def read_chip(path: Path, chip_id: str, sources: Mapping[str, Source]) -> Chip:
+    data = read_toml(path)
+    place = Place(path.name, chip_id, "")
+    refuse_unknown(data, _HEAD | SECTIONS.keys(), place)
+    if read_text(data, "id", place) != chip_id:
+        raise place.at("id").fault(f"'{data['id']}'", f"the file's own name, '{chip_id}'")
+    announced = data.get("announced", False)
+    if not isinstance(announced, bool):
+        raise place.at("announced").fault(f"{announced!r}", "true or false")
+    figures: dict[str, Mapping[str, Figure]] = {}
+    statements: dict[str, Mapping[str, Statement]] = {}
+    for section, wanted in SECTIONS.items():
+        if section not in data:
+            continue
+        at = place.at(section)
+        if not isinstance(data[section], Mapping) or not data[section]:
+            raise at.fault(f"{data[section]!r}", "a table of figures")
+        facts = {
+            name: read_fact(table, sources, at.at(name)) for name, table in data[section].items()
+        }
+        numbers = {name: fact for name, fact in facts.items() if isinstance(fact, Figure)}
+        for name, number in numbers.items():
+            if wanted is not None and number.dimension != wanted:
+                raise at.at(name).at("unit").fault(f"'{number.unit}'", f"a unit of {wanted}")
+        figures[section] = MappingProxyType(numbers)
+        statements[section] = MappingProxyType(
+            {name: fact for name, fact in facts.items() if isinstance(fact, Statement)}
+        )
+    _check_memory(figures, place)
+    cores = figures.get("cores", _EMPTY).get("physical")
+    return Chip(
+        id=chip_id,
+        name=read_text(data, "name", place),
+        vendor=read_text(data, "vendor", place),
+        core=read_text(data, "core", place, required=False),
+        announced=announced,
+        missing=_read_texts(data, "missing", place),
+        disagreements=_read_disagreements(data, figures, sources, place),
+        conflicts=_read_texts(data, "conflicts", place),
+        names=_read_patterns(data, place),
+        devices=_read_devices(data, None if cores is None else int(cores.si), sources, place),
+        figures=MappingProxyType(figures),
+        statements=MappingProxyType(statements),
+    )
+
+
+def _read_disagreements(
+    data: Mapping[str, Any],
+    figures: Mapping[str, Mapping[str, Figure]],
+    sources: Mapping[str, Source],
+    place: Place,
+) -> tuple[Disagreement, ...]:
+    found = []
+    for table in data.get("disagreement", ()):
+        at = place.at("disagreement")
+        refuse_unknown(table, {"field", "because", "alternatives"}, at)
+        field = read_text(table, "field", at)
+        section, _, name = field.partition(".")
+        chosen = figures.get(section, _EMPTY).get(name)
+        at = at.at(field)
+        if chosen is None:
+            raise at.fault("a field without a figure", "section.name of a figure of this chip")
+        alternatives = []
+        for entry in table.get("alternatives", ()):
+            fact = read_fact(entry, sources, at.at("alternatives"))
+            if not isinstance(fact, Figure) or fact.dimension != chosen.dimension:
+                raise at.at("alternatives").fault(
+                    f"{entry!r}", f"a figure of {chosen.dimension}, as the chosen one is"
+                )
+            alternatives.append(fact)
+        if not alternatives:
+            raise at.at("alternatives").fault("nothing", "at least one other source's figure")
+        found.append(Disagreement(field, read_text(table, "because", at), tuple(alternatives)))
+    return tuple(found)
+
+
+def _check_memory(figures: Mapping[str, Mapping[str, Figure]], place: Place) -> None:
+    for name, wanted in (("capacity", "size"), ("bandwidth", "bandwidth")):
+        figure = figures.get("memory", _EMPTY).get(name)
+        at = place.at("memory").at(name)
+        if figure is None:
+            raise at.fault("nothing", f"a figure of {wanted}")
+        if figure.dimension != wanted:
+            raise at.at("unit").fault(f"'{figure.unit}'", f"a unit of {wanted}")
+
+
+def _read_texts(data: Mapping[str, Any], key: str, place: Place) -> tuple[str, ...]:
+    values = data.get(key)
+    if not isinstance(values, list) or not all(isinstance(v, str) and v for v in values):
+        raise place.at(key).fault(
+            f"{values!r}" if key in data else "nothing", "a list of texts, empty if there is none"
+        )
+    return tuple(values)
+
+
+def _read_patterns(data: Mapping[str, Any], place: Place) -> tuple[str, ...]:
+    table = data.get("match")
+    at = place.at("match")
+    if not isinstance(table, Mapping):
+        raise at.fault(f"{table!r}", "a table with names")
+    refuse_unknown(table, {"names"}, at)
+    patterns = _read_texts(table, "names", at)
+    for pattern in patterns:
+        if not (pattern.startswith("^") and pattern.endswith("$")):
+            raise at.at("names").fault(f"'{pattern}'", "a pattern of the whole name, ^...$")
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise at.at("names").fault(f"'{pattern}'", f"a regular expression: {error}") from error
+    return patterns
+
+
+def _read_devices(
+    data: Mapping[str, Any], cores: int | None, sources: Mapping[str, Source], place: Place
+) -> tuple[DeviceMode, ...]:
+    tables = data.get("device", [])
+    at = place.at("device")
+    if not isinstance(tables, list):
+        raise at.fault(f"{tables!r}", "[[device]] tables")
+    modes = []
+    for table in tables:
+        refuse_unknown(
+            table, {"mode", "default", "per_chip", "source", "date", "status", "note"}, at
+        )
+        default = table.get("default")
+        if not isinstance(default, bool):
+            raise at.at("default").fault(f"{default!r}", "true or false")
+        per_chip = read_count(table, "per_chip", at)
+        if cores is not None and cores % per_chip:
+            raise at.at("per_chip").fault(f"{per_chip}", f"a divisor of the {cores} cores")
+        mode = read_text(table, "mode", at)
+        modes.append(DeviceMode(mode, default, per_chip, read_provenance(table, sources, at)))
+    if modes and sum(mode.default for mode in modes) != 1:
+        raise at.at("default").fault(
+            f"{sum(mode.default for mode in modes)} modes with default = true", "exactly one"
+        )
+    if len({mode.mode for mode in modes}) != len(modes):
+        raise at.at("mode").fault("the same mode twice", "each mode once")
+    return tuple(modes)
