@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -127,8 +127,9 @@ class AttainedCeiling:
 
 def _rate(value: Any, name: str) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or value <= 0:
-        raise ValueError(f"attained ceiling, {name}: {value!r}; wanted a finite number above 0")
+    # An integer may be larger than any float.
+    if not is_number or not 0 < value <= sys.float_info.max:
+        raise ValueError(f"attained ceiling, {name}: {value!r:.60}; wanted a finite number above 0")
     return float(value)
 
 

@@ -477,6 +477,8 @@ def test_a_ceiling_survives_its_json():
         ('"flops_per_s": 400000000000.0', '"flops_per_s": "fast"', "matmul.fp32.flops_per_s"),
         ('"flops_per_s": 400000000000.0', '"flops_per_s": -1', "above 0"),
         ('"dispatch_s": 1e-06', '"dispatch_s": 0', "dispatch_s"),
+        ('"dispatch_s": 1e-06', f'"dispatch_s": 1{"0" * 400}', "dispatch_s: 10+; wanted a finite"),
+        ('"dispatch_s": 1e-06', '"dispatch_s": NaN', "dispatch_s: nan"),
         ('"working_set_bytes": 1048576', '"working_set_bytes": null', "working_set_bytes"),
         ('"read_bytes_per_s": 900000000000.0', '"read_bytes_per_s": true', "32768"),
         ('"machine": "m"', '"machines": "m"', "unknown fields: machines"),
