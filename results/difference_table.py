@@ -42,6 +42,8 @@ _MOST_UNPAIRED = 5
 _ALONE = (Verdict.MISSING, Verdict.NEW)
 _MOST_NAMES = 5
 _MOST_CHANGES = 12
+#: Explained below the table: memory alone has a note of its own in each row.
+_MOST_NOTES = 16
 _MOST_MEANS = 12
 #: A ratio that is closer to 1 is none.
 _NO_CHANGE = 0.001
@@ -54,13 +56,14 @@ def print_comparison(
     console = console or Console()
     say(console, f"A: {comparison.a}")
     say(console, f"B: {comparison.b}")
-    for change in _cut(comparison.environment_changes, _MOST_CHANGES):
+    for change in _cut(comparison.environment_changes, _MOST_CHANGES, "changes more"):
         say(console, f"  {change}", "dim")
     rows = comparison.rows_of([name for name in comparison.counts if name not in _ALONE], most)
     legend = Legend(numbered=console.width < _FULL_NOTES_WIDTH)
     if rows:
         console.print(difference_table(rows, console.width, legend))
-        for line in [_ROOFS, *([_UNITS] if _has_units(rows) else []), *legend.lines()]:
+        notes = _cut(legend.lines(), _MOST_NOTES, "notes more: --json has each row's")
+        for line in [_ROOFS, *([_UNITS] if _has_units(rows) else []), *notes]:
             say(console, line, "dim")
         for line in _unexpected(rows):
             say(console, line, "dim")
@@ -238,6 +241,6 @@ def _fractions(side: Side | None) -> dict[str, float]:
     return found
 
 
-def _cut(lines: Sequence[str], most: int) -> list[str]:
+def _cut(lines: Sequence[str], most: int, what: str) -> list[str]:
     more = len(lines) - most
-    return [*lines[:most], *([f"and {more} changes more"] if more > 0 else [])]
+    return [*lines[:most], *([f"and {more} {what}"] if more > 0 else [])]

@@ -501,3 +501,27 @@ def test_a_line_says_what_became_of_a_case(make):
         "SLOWER matmul[x-fp32-eager-cpu]: 7.00 times the time (B/A 6.98 to 7.02); "
         "time of a call 1.00 ms -> 7.00 ms"
     )
+
+
+def test_notes_are_cut_where_each_row_has_its_own(make):
+    def runs(make_run, memory):
+        records = make_run(make, *(f"c{n}" for n in range(20)), medians=QUIET)
+        return [
+            record.model_copy(
+                update={
+                    "processes": [
+                        one.model_copy(update={"peak_memory_bytes": memory + n * 10**7})
+                        for one in record.processes
+                    ]
+                }
+            )
+            for n, record in enumerate(records)
+        ]
+
+    console = Console(width=80, record=True, file=io.StringIO())
+    print_comparison(held(runs(a_run, 10**9), runs(later, 2 * 10**9)), console)
+    text = console.export_text()
+
+    assert "16 memory: " in text
+    assert "17 memory: " not in text
+    assert "and 4 notes more: --json has each row's" in text
