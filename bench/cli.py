@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from . import (
+    claims,
     difference,
     export,
     history,
@@ -447,6 +448,7 @@ for command in (
     difference.diff,
     difference.baseline,
     history.history,
+    claims.claims,
     export.export,
     stored_commands.report,
     stored_commands.break_even,

@@ -1,0 +1,245 @@
+"""A claim as somebody made it, in typed columns, so that a new one is judged without new code.
+
+``claims.toml`` says at its head what each column holds. A verdict, an arithmetic or a reason in a
+file of claims is refused: they are worked out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from .figure import CatalogError
+from .units import UNITS, to_si
+
+Comparator = Literal["equal", "at_least", "up_to"]
+Kind = Literal["ratio", "absolute"]
+Level = Literal["core", "device", "stack", "chip", "instance", "ultraserver", "cluster"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+Quantity = Literal[
+    "peak",
+    "sparse_peak",
+    "sparsity",
+    "peak_per_watt",
+    "peak_per_dollar",
+    "memory",
+    "memory_bandwidth",
+    "memory_stacks",
+    "chips",
+    "ultraservers",
+    "parameters",
+    "engine_types",
+    "core_generation",
+    "generations",
+    "process_node",
+    "available",
+    "chip_of_instance",
+    "percent_of_factor",
+    "years_since",
+]
+QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
+_FILE = Path(__file__).with_name("claims.toml")
+#: A claim's own words for what the catalog has in SI base units; the rest is in ``UNITS``.
+_UNITS = {"PFLOPS": (1e15, "rate"), "EFLOPS": (1e18, "rate"), "TFLOPS": (1e12, "rate")}
+_PLAIN = ("", "x", "%", "chips", "date", "nm")
+_KEYS = {
+    *("id", "document", "statement", "subject", "baseline", "level", "kind", "quantity"),
+    *("chips", "baseline_chips", "systems", "dtypes", "value", "high", "text", "unit", "digits"),
+    *("comparator", "per", "factor", "since", "needs", "measure"),
+}
+_REFUSED = ("verdict", "reason", "arithmetic", "spec_arithmetic", "official_value")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """``value`` (to ``high`` where a range is claimed) in ``unit``, to ``digits`` significant
+    digits; ``text`` for what is no number. ``chips`` and ``baseline_chips`` are ids of the
+    catalog, ``systems`` instances, UltraServers or clusters that are meant, all where empty.
+    ``per`` is the level that the value is of, where it isn't ``level``. ``needs`` says what would
+    settle a claim that no specification can, ``measure`` which workloads."""
+
+    id: str
+    document: str
+    statement: str
+    subject: str
+    baseline: str
+    level: Level
+    kind: Kind
+    quantities: tuple[Quantity, ...]
+    chips: tuple[str, ...]
+    baseline_chips: tuple[str, ...]
+    systems: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    value: float | None
+    high: float | None
+    text: str
+    unit: str
+    digits: int
+    comparator: Comparator
+    per: Level
+    factor: float | None
+    since: int | None
+    needs: str
+    measure: tuple[str, ...]
+
+    @property
+    def si(self) -> tuple[float, float] | None:
+        """What is claimed in the SI base unit, least and most, by the rounding of its own
+        digits; None where no number is claimed."""
+        if self.value is None:
+            return None
+        low, high = self.value, self.value if self.high is None else self.high
+        if self.high is None and self.comparator == "equal":
+            half = 0.5 * 10.0 ** (_exponent(self.value) - self.digits + 1)
+            low, high = low - half, high + half
+        return self.scale(low), self.scale(high)
+
+    def scale(self, value: float) -> float:
+        """A figure in the claim's unit in the SI base unit; per cent of change become a ratio."""
+        if self.unit in _UNITS:
+            return value * _UNITS[self.unit][0]
+        if self.unit == "%" and self.kind == "ratio":
+            return 1 + value / 100
+        return value if self.unit in _PLAIN else to_si(value, self.unit)
+
+    @property
+    def claimed(self) -> float | str | list[float]:
+        """As it was claimed, in its unit."""
+        if self.value is None:
+            return self.text
+        return self.value if self.high is None else [self.value, self.high]
+
+    @property
+    def words(self) -> str:
+        """``at least 4 x``, ``83.2 PFLOPS``."""
+        if self.value is None:
+            return self.text
+        said = f"{self.value:,.6g}" + ("" if self.high is None else f" to {self.high:,.6g}")
+        before = {"equal": "", "at_least": "at least ", "up_to": "up to "}[self.comparator]
+        return f"{before}{said} {self.unit}".strip()
+
+
+def load_claims(path: Path | None = None) -> tuple[Claim, ...]:
+    """The claims of a file, or the catalog's own. ``CatalogError`` names file, claim and field."""
+    from .chip import read_toml
+
+    file = path or _FILE
+    entries = read_toml(file).get("claim")
+    if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
+        raise CatalogError(f"{file.name}: no claims; wanted tables [[claim]]")
+    claims = tuple(_Reader(file.name, number, one).read() for number, one in enumerate(entries, 1))
+    ids = [claim.id for claim in claims]
+    for claim_id in ids:
+        if ids.count(claim_id) > 1:
+            raise CatalogError(f"{file.name}: claim '{claim_id}' stands there twice; wanted one")
+    return claims
+
+
+class _Reader:
+    def __init__(self, file: str, number: int, entry: Mapping[str, Any]) -> None:
+        self._entry = entry
+        name = entry.get("id")
+        self._place = f"{file}: claim '{name if isinstance(name, str) else f'number {number}'}'"
+
+    def read(self) -> Claim:
+        for key in self._entry:
+            if key in _REFUSED:
+                raise self._fault(key, "given", "no such field: it is worked out")
+            if key not in _KEYS:
+                raise self._fault(key, "given", f"one of {', '.join(sorted(_KEYS))}")
+        quantities = self._texts("quantity", QUANTITIES)
+        level = self._choice("level", LEVELS, "chip")
+        needs = self._text("needs")
+        if not quantities and not needs:
+            raise self._fault("quantity", "nothing", "a quantity, or needs: what would settle it")
+        value, text = self._number("value"), self._text("text")
+        if value is None and not text:
+            raise self._fault("value", "nothing", "a number, or a text in 'text'")
+        unit = self._text("unit")
+        if unit not in (*_PLAIN, *_UNITS, *UNITS):
+            known = ", ".join((*_PLAIN[1:], *_UNITS, *UNITS))
+            raise self._fault("unit", f"'{unit}'", f"one of {known}")
+        kind = self._choice("kind", get_args(Kind), "absolute")
+        chips = self._texts("chips")
+        is_of_two = kind == "ratio" and quantities and "sparsity" not in quantities
+        if is_of_two and "baseline_chips" not in self._entry:
+            raise self._fault("baseline_chips", "nothing", "the chips of the baseline")
+        return Claim(
+            id=self._text("id", required=True),
+            document=self._text("document"),
+            statement=self._text("statement", required=True),
+            subject=self._text("subject", required=True),
+            baseline=self._text("baseline"),
+            level=level,
+            kind=kind,
+            quantities=quantities,
+            chips=chips,
+            baseline_chips=self._texts("baseline_chips"),
+            systems=self._texts("systems"),
+            dtypes=self._texts("dtypes"),
+            value=value,
+            high=self._number("high"),
+            text=text,
+            unit=unit,
+            digits=self._count("digits") or _digits(value),
+            comparator=self._choice("comparator", get_args(Comparator), "equal"),
+            per=self._choice("per", LEVELS, level),
+            factor=self._number("factor"),
+            since=self._count("since"),
+            needs=needs,
+            measure=self._texts("measure"),
+        )
+
+    def _text(self, key: str, *, required: bool = False) -> str:
+        value = self._entry.get(key, "")
+        if not isinstance(value, str) or (required and not value.strip()):
+            raise self._fault(key, f"{value!r}" if key in self._entry else "nothing", "a text")
+        return value
+
+    def _texts(self, key: str, known: tuple[Any, ...] = ()) -> tuple[Any, ...]:
+        value = self._entry.get(key, [])
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
+            raise self._fault(key, f"{value!r}", "a text, or a list of texts")
+        for one in values:
+            if known and one not in known:
+                raise self._fault(key, f"'{one}'", f"one of {', '.join(known)}")
+        return tuple(values)
+
+    def _choice(self, key: str, known: tuple[Any, ...], default: Any) -> Any:
+        value = self._entry.get(key, default)
+        if value not in known:
+            raise self._fault(key, f"{value!r}", f"one of {', '.join(known)}")
+        return value
+
+    def _number(self, key: str) -> float | None:
+        value = self._entry.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e30:
+            raise self._fault(key, f"{value!r}", "a number")
+        return float(value)
+
+    def _count(self, key: str) -> int | None:
+        value = self._entry.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise self._fault(key, f"{value!r}", "a whole number of 1 or more")
+        return value
+
+    def _fault(self, key: str, given: str, wanted: str) -> CatalogError:
+        return CatalogError(f"{self._place}, field '{key}': {given}; wanted {wanted}")
+
+
+def _exponent(value: float) -> int:
+    return int(f"{value:e}".partition("e")[2])
+
+
+def _digits(value: float | None) -> int:
+    """The digits that a number is written with: 83.2 has three, 4.0 one."""
+    if value is None or value == 0:
+        return 1
+    return max(len(f"{abs(value):.6g}".replace(".", "").strip("0")), 1)
