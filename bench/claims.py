@@ -96,7 +96,7 @@ def _say(console: Console, text: str, indent: int, style: str = "") -> None:
 
     from ..results.printable import printable
 
-    console.print(Padding(Text(printable(text), style=style), (0, 0, 0, indent)))
+    console.print(Padding(Text(printable(text), style=style), (0, 0, 0, indent), expand=False))
 
 
 def _format(level: LevelReading, unit: str) -> str:

@@ -141,9 +141,10 @@ def _label(path: Path) -> str:
 
 def _unknown(name: str, folder: Path, runs: list[str], labels: list[str]) -> str:
     if not runs:
+        other = f"no file or folder '{name}', and " if name else ""
         return (
-            f"no file or folder '{name}', and no runs in {folder}; make one with: "
-            "pytest --benchmark, or give the path of a .jsonl file"
+            f"{other}no runs in {folder}; make one with: pytest --benchmark, or give the path of a "
+            ".jsonl file"
         )
     known = f"runs in {folder}: {', '.join(runs[-5:])}"
     if len(runs) > 5:

@@ -118,7 +118,7 @@ def headline(histories: Sequence[CaseHistory]) -> str:
             words.append(f"{_count(len(cases), 'case')} {said}")
     unsteady = sum(history.unsteady for history in histories)
     if unsteady:
-        words.append(f"{_count(unsteady, 'case')} work in some runs and not in others")
+        words.append(f"in {_count(unsteady, 'case')} the status comes and goes")
     return "; ".join(words)
 
 

@@ -121,7 +121,7 @@ def test_what_works_now_and_then_is_unsteady_and_told_once(make):
     assert history.unsteady
     (turn,) = history.changes
     assert (turn.verdict, turn.run) == ("NEWLY_FAILING", run_name(RUNS - 1))
-    assert "1 case work" in headline([history])
+    assert "in 1 case the status comes and goes" in headline([history])
 
 
 def test_an_episode_has_two_turns_of_which_the_last_stands(make):
