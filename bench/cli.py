@@ -18,6 +18,7 @@ from . import (
     history,
     housekeeping,
     import_results,
+    predict,
     specs_commands,
     stored_commands,
 )
@@ -449,6 +450,7 @@ for command in (
     difference.baseline,
     history.history,
     claims.claims,
+    predict.predict,
     export.export,
     stored_commands.report,
     stored_commands.break_even,

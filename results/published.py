@@ -115,7 +115,7 @@ def read_published(path: Path, chips: str = "", roofs: Roofs | None = None) -> l
     """
     wanted = [name.strip().lower() for name in chips.split(",") if name.strip()]
     records = []
-    for number, row in _rows(path):
+    for number, row in published_rows(path):
         if wanted and not any(_is_of_chip(row, name) for name in wanted):
             continue
         try:
@@ -129,7 +129,7 @@ def read_published(path: Path, chips: str = "", roofs: Roofs | None = None) -> l
     return records
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def published_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream)

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from .units import UNITS, Dimension, dimension, to_si
 
-Status = Literal["official", "press", "projected", "derived"]
+Status = Literal["official", "press", "projected", "derived", "measured"]
 STATUSES: tuple[str, ...] = get_args(Status)
 
 

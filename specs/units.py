@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-Dimension = Literal["rate", "bandwidth", "size", "clock", "time", "power", "count"]
+Dimension = Literal["rate", "bandwidth", "size", "clock", "time", "power", "count", "fraction"]
 
 GB = 10**9
 GIB = 2**30
@@ -35,6 +35,7 @@ UNITS: Mapping[str, tuple[float, Dimension]] = MappingProxyType(
         "us": (1e-6, "time"),
         "W": (1.0, "power"),
         "count": (1.0, "count"),
+        "fraction": (1.0, "fraction"),
     }
 )
 
