@@ -14,6 +14,7 @@ import pytest
 
 from trnbench.specs.catalog import load_catalog
 from trnbench.specs.figure import CatalogError, Figure
+from trnbench.specs.measured import load_measured
 from trnbench.specs.units import UNITS, to_si
 
 ROOT = Path(__file__).parents[2]
@@ -237,6 +238,7 @@ def test_every_figure_has_a_source_that_is_listed_and_every_source_is_used():
     for kind in ("instance", "ultraserver", "cluster", "price"):
         for entry in instances[kind]:
             used |= {entry["source"], entry.get("network_source", entry["source"])}
+    used |= {figure.origin.source for own in load_measured().values() for figure in own.values()}
 
     assert used == set(catalog.sources)
 
