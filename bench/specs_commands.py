@@ -120,15 +120,15 @@ def compare(
 ) -> None:
     """Ratios to the first chip: each quantity per core, device, chip, instance, UltraServer, dollar."""
     from ..specs.catalog import load_catalog
-    from ..specs.chip_comparison import UNITS_OF_SILICON, compare_chips
+    from ..specs.chip_comparison import COMPARED, compare_chips
     from ..specs.prices import KINDS
     from .difference import read_prices
     from .option_values import split_names
 
     units = split_names(per or ())
     for unit in units:
-        if unit not in UNITS_OF_SILICON:
-            raise unknown("unit of silicon", unit, UNITS_OF_SILICON)
+        if unit not in COMPARED:
+            raise unknown("unit of silicon", unit, COMPARED)
     if purchase is not None and purchase not in KINDS:
         raise unknown("way of buying", purchase, KINDS)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ..specs.levels import convert
 from ..specs.prices import Price, find_price
 from .record import Estimate, Record, Status
 
@@ -53,11 +54,12 @@ def by_silicon(
     known. A share that is no part of a chip, which a stranger's file may state, is unknown."""
     if chip is None or share is None or share <= 0:
         return BySilicon(None, None, None)
-    per_chip = per_device / share
+    per_chip = convert(per_device, share, 1)
     price = find_price(chip, None if instance is None else str(instance))
     if price is None:
         return BySilicon(per_chip, None, None)
-    return BySilicon(per_chip, per_chip * SECONDS_PER_HOUR / price.usd_per_chip_hour, price)
+    per_usd_hour = convert(per_device, share, 1 / price.usd_per_chip_hour)
+    return BySilicon(per_chip, per_usd_hour * SECONDS_PER_HOUR, price)
 
 
 def find_rates(record: Record) -> Rates | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..specs.levels import equivalent
 from ..specs.prices import chips_of, find_price
 from .rates import SECONDS_PER_HOUR
 
@@ -26,15 +27,16 @@ def cost_of_call(
     found = {"device": time_s * devices}
     chip, share, instance = figures["chip"], figures["share"], figures["instance"]
     if share is not None:
-        found["chip"] = found["device"] * share
+        found["chip"] = equivalent(found["device"], share, 1)
         chips = chips_of(instance) if instance else None
         if chips:
-            found["instance"] = found["chip"] / chips
+            found["instance"] = equivalent(found["chip"], 1, chips)
     usd = _usd_per_chip_hour(chip, instance, figures["device"], prices)
     if usd is None:
         return found
     # A device that is no part of a chip in the catalog, such as a CPU, has its own price.
-    return {**found, "usd": found.get("chip", found["device"]) * usd / SECONDS_PER_HOUR}
+    seconds = found.get("chip", found["device"])
+    return {**found, "usd": equivalent(seconds, 1, 1 / usd) / SECONDS_PER_HOUR}
 
 
 def _usd_per_chip_hour(

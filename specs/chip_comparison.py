@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from .chip import Chip
 from .figure import Figure
-from .prices import find_price
-from .silicon import device_share
-from .systems import systems_of
+from .levels import Amount, Level, Market, convert, first_amount, why_none
 
-Unit = Literal["core", "device", "chip", "instance", "ultraserver", "dollar-hour"]
-UNITS_OF_SILICON: tuple[Unit, ...] = get_args(Unit)
+#: A memory stack is no unit to buy, and a cluster as large as somebody made it.
+COMPARED: tuple[Level, ...] = ("core", "device", "chip", "instance", "ultraserver", "dollar-hour")
 #: What a chip's link is called, in the order of preference: a headline of both directions first.
 _LINKS = ("per_chip_bidirectional", "ici_bidirectional", "per_chip")
 
@@ -36,7 +33,7 @@ class ComparisonRow:
     """One quantity per one unit; ``ratio`` of each cell is to the first one's value."""
 
     quantity: str
-    unit: Unit
+    unit: Level
     si_unit: str
     cells: list[Cell]
 
@@ -53,30 +50,52 @@ def compare_chips(
     ``region`` and ``kind`` choose among those. A quantity of TDP per instance is that of its
     chips alone.
     """
-    counts = [_counts(chip, dict(prices or {}), region, kind) for chip in chips]
+    markets = [Market(dict(prices or {}).get(chip.id), region, kind) for chip in chips]
+    units = {
+        unit: [
+            first_amount(chip, unit, market)
+            for chip, market in zip(chips, markets, strict=True)
+        ]
+        for unit in COMPARED
+    }
     rows = []
     for quantity in _quantities(chips):
         figures = [_figure(chip, quantity) for chip in chips]
-        for unit in UNITS_OF_SILICON:
+        for unit, counts in units.items():
             cells: list[Cell] = []
-            for chip, figure, count in zip(chips, figures, counts, strict=True):
-                times = count[unit]
-                value = None if figure is None or times.chips is None else figure.si * times.chips
-                base = cells[0].value if cells else value
-                cells.append(
-                    Cell(
-                        chip.id,
-                        value,
-                        None if value is None or base is None else value / base,
-                        times.of,
-                        f"no source gives {quantity}" if figure is None else times.why,
-                        times.unconfirmed or (figure is not None and figure.origin.unconfirmed),
-                    )
+            for chip, figure, amount in zip(chips, figures, counts, strict=True):
+                value = (
+                    None
+                    if figure is None or amount is None
+                    else convert(figure.si, 1, amount.chips)
                 )
+                why = f"no source gives {quantity}" if figure is None else why_none(unit)
+                unconfirmed = figure is not None and figure.origin.unconfirmed
+                cells.append(_cell(chip, value, cells, amount, why, unconfirmed=unconfirmed))
             if any(cell.value is not None for cell in cells):
                 si_unit = next(_base_unit(figure) for figure in figures if figure is not None)
                 rows.append(ComparisonRow(quantity, unit, si_unit, cells))
-    return [*rows, *_price_row(chips, counts)]
+    return [*rows, *_price_row(chips, units["dollar-hour"])]
+
+
+def _cell(
+    chip: Chip,
+    value: float | None,
+    before: Sequence[Cell],
+    amount: Amount | None,
+    why: str,
+    *,
+    unconfirmed: bool,
+) -> Cell:
+    base = before[0].value if before else value
+    return Cell(
+        chip=chip.id,
+        value=value,
+        ratio=None if value is None or base is None else value / base,
+        of="" if amount is None else amount.detail,
+        why="" if value is not None else why,
+        unconfirmed=unconfirmed or (amount is not None and amount.unconfirmed),
+    )
 
 
 def _quantities(chips: Sequence[Chip]) -> Iterator[str]:
@@ -100,63 +119,12 @@ def _base_unit(figure: Figure) -> str:
     return {"rate": "FLOP/s", "bandwidth": "B/s", "size": "B", "power": "W"}[figure.dimension]
 
 
-@dataclass(frozen=True, slots=True)
-class _Count:
-    """How many chips a unit is, of what, and why that isn't known."""
-
-    chips: float | None
-    of: str = ""
-    why: str = ""
-    unconfirmed: bool = False
-
-
-Counts = Mapping[Unit, _Count]
-
-
-def _counts(
-    chip: Chip, prices: Mapping[str, float], region: str | None, kind: str | None
-) -> Counts:
-    counts: dict[Unit, _Count] = {"chip": _Count(1.0)}
-    cores = chip.figure("cores", "physical")
-    counts["core"] = (
-        _Count(None, why="the catalog has no count of cores")
-        if cores is None
-        else _Count(1 / cores.si)
-    )
-    if chip.devices:
-        share = device_share(chip)
-        counts["device"] = _Count(share.share, share.mode)
-    else:
-        why = "the catalog doesn't say how many torch devices it shows"
-        counts["device"] = _Count(None, why=why)
-    levels: tuple[Literal["instance", "ultraserver"], ...] = ("instance", "ultraserver")
-    for level in levels:
-        largest = next(iter(systems_of(chip.id, level)), None)
-        counts[level] = (
-            _Count(None, why=f"the catalog knows no {level} of it")
-            if largest is None
-            else _Count(largest.chips, f"{largest.id}, {largest.chips} chips")
-        )
-    price = find_price(chip.id, None, region, kind)
-    if chip.id in prices:
-        counts["dollar-hour"] = _Count(1 / prices[chip.id], f"{prices[chip.id]:g} USD, as given")
-    elif price is not None:
-        unconfirmed = price.status == "press"
-        counts["dollar-hour"] = _Count(
-            1 / price.usd_per_chip_hour, price.words, unconfirmed=unconfirmed
-        )
-    else:
-        counts["dollar-hour"] = _Count(None, why="the catalog has no such price; give --price")
-    return counts
-
-
-def _price_row(chips: Sequence[Chip], counts: Sequence[Counts]) -> Iterator[ComparisonRow]:
+def _price_row(
+    chips: Sequence[Chip], dollar_hours: Sequence[Amount | None]
+) -> Iterator[ComparisonRow]:
     cells: list[Cell] = []
-    for chip, count in zip(chips, counts, strict=True):
-        dollar = count["dollar-hour"]
-        usd = None if dollar.chips is None else 1 / dollar.chips
-        base = cells[0].value if cells else usd
-        ratio = None if usd is None or base is None else usd / base
-        cells.append(Cell(chip.id, usd, ratio, dollar.of, dollar.why, dollar.unconfirmed))
+    for chip, amount in zip(chips, dollar_hours, strict=True):
+        usd = None if amount is None else convert(1, amount.chips, 1)
+        cells.append(_cell(chip, usd, cells, amount, why_none("dollar-hour"), unconfirmed=False))
     if any(cell.value is not None for cell in cells):
         yield ComparisonRow("price", "chip", "USD/h", cells)

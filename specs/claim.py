@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from .figure import CatalogError
+from .levels import LEVELS as SILICON
+from .levels import Level
 from .units import UNITS, to_si
 
 Comparator = Literal["equal", "at_least", "up_to"]
 Kind = Literal["ratio", "absolute"]
-Level = Literal["core", "device", "stack", "chip", "instance", "ultraserver", "cluster"]
-LEVELS: tuple[Level, ...] = get_args(Level)
+#: Of what a claim can be. What a dollar buys is a quantity: peak_per_dollar.
+LEVELS: tuple[Level, ...] = tuple(one for one in SILICON if one != "dollar-hour")
 Quantity = Literal[
     "peak",
     "sparse_peak",

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from .catalog import Catalog, load_catalog
 from .chip import Chip
-from .claim import LEVELS, Claim, Level, Quantity
+from .claim import LEVELS, Claim, Quantity
 from .figure import CatalogError, Figure, Provenance
+from .levels import Amount, Level, amounts, convert
 from .prices import find_price
-from .silicon import device_share
 from .systems import System, load_systems
 
 _AGREE = 0.01
@@ -226,14 +226,16 @@ def _at_level(
         if level == "chip":
             yield from _per_cost(chip, figure, quantity)
         return
-    for count, of, system in _counts(chip, quantity, level, world):
-        value = figure.value * count
+    for amount in _counted(chip, quantity, level, world):
+        count, system, of = amount.chips, amount.system, _words_of(amount, chip)
+        si = convert(figure.si, 1, count)
         origins = (figure.origin, *([system.origin] if system else []))
-        words = figure.words if count == 1 else _scaled(figure.si * count, figure, value)
-        yield Value(figure.si * count, of, words, origins, figure.si, count)
+        words = figure.words if count == 1 else _scaled(si, figure, convert(figure.value, 1, count))
+        yield Value(si, of, words, origins, figure.si, count)
         printed = system.figures.get(_aggregate_name(quantity, dtype)) if system else None
-        if printed is not None and abs(printed.si / (figure.si * count) - 1) <= _AGREE:
-            yield Value(printed.si, of, printed.words, (printed.origin,), printed.si / count, count)
+        if printed is not None and abs(printed.si / si - 1) <= _AGREE:
+            each = convert(printed.si, count, 1)
+            yield Value(printed.si, of, printed.words, (printed.origin,), each, count)
 
 
 def _scaled(si: float, figure: Figure, value: float) -> str:
@@ -249,31 +251,21 @@ def _aggregate_name(quantity: Quantity, dtype: str) -> str:
     return {"peak": dtype, "sparse_peak": "sparse"}.get(quantity, quantity)
 
 
-def _counts(
-    chip: Chip, quantity: Quantity, level: Level, world: World
-) -> Iterator[tuple[float, str, System | None]]:
-    """How many chips a level is, of what: the largest instance, each UltraServer and cluster."""
-    if level == "chip":
-        yield 1.0, chip.id, None
-    elif level == "core":
-        cores = chip.figure("cores", "physical")
-        if cores is not None:
-            yield 1 / cores.si, f"core of {chip.id}", None
-    elif level == "device":
-        if chip.devices:
-            share = device_share(chip)
-            yield share.share, f"device of {chip.id}, {share.mode}", None
-    elif level == "stack":
-        stacks = chip.figure("memory", "stacks")
-        if stacks is not None and quantity in ("memory", "memory_bandwidth"):
-            yield 1 / stacks.si, f"memory stack of {chip.id}", None
-    else:
-        own = sorted(
-            (s for s in world.systems if s.chip == chip.id and s.level == level),
-            key=lambda system: -system.chips,
-        )
-        for system in own[:1] if level == "instance" else own:
-            yield float(system.chips), f"{system.id}, {system.chips:,} chips", system
+def _counted(chip: Chip, quantity: Quantity, level: Level, world: World) -> tuple[Amount, ...]:
+    """The units of a level that a claim may mean: the mode that torch uses if nobody chooses,
+    the largest instance, each UltraServer and cluster; a stack of what lies in it only."""
+    if level == "stack" and quantity not in ("memory", "memory_bandwidth"):
+        return ()
+    found = amounts(chip, level, world.systems)
+    return found[:1] if level in ("device", "instance") else found
+
+
+def _words_of(amount: Amount, chip: Chip) -> str:
+    if amount.system is not None:
+        return amount.detail
+    kind = {"stack": "memory stack of "}.get(amount.level, f"{amount.level} of ")
+    mode = f", {amount.detail}" if amount.detail else ""
+    return chip.id if amount.level == "chip" else f"{kind}{chip.id}{mode}"
 
 
 def _per_cost(chip: Chip, figure: Figure, quantity: Quantity) -> Iterator[Value]:

@@ -22,8 +22,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from .claim import LEVELS, Claim, Level
+from .claim import LEVELS, Claim
 from .claim_quantities import Candidate, World, candidates
+from .levels import Level
 from .units import GB, GIB
 
 Verdict = Literal["consistent", "consistent_at_other_level", "contradicted", "unverifiable"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .catalog import read_toml
-from .figure import CatalogError, Place
+from .figure import STATUSES, CatalogError, Place, Status
 
 #: How an instance is bought, the most usual way first.
 KINDS = ("on_demand", "listed_as_on_demand", "capacity_block")
@@ -34,7 +34,7 @@ class Price:
     region: str
     source: str
     date: str
-    status: str
+    status: Status
 
     @property
     def words(self) -> str:
@@ -94,6 +94,8 @@ def _read(entry: Mapping[str, Any], number: int, chips: Mapping[str, str], path:
         value = entry.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e5:
             raise fault(name, repr(value), "US dollars above 0")
+    if entry["status"] not in STATUSES:
+        raise fault("status", f"'{entry['status']}'", f"one of {', '.join(STATUSES)}")
     if entry["kind"] not in KINDS:
         raise fault("kind", f"'{entry['kind']}'", f"one of {', '.join(KINDS)}")
     texts = {name: entry[name] for name in _TEXTS}

@@ -9,8 +9,8 @@ from typing import Literal
 from .catalog import Catalog
 from .chip import Chip, Source
 from .figure import CatalogError, Figure, Statement
+from .levels import convert, first_amount
 from .prices import Price, load_prices
-from .silicon import device_share
 from .systems import System, systems_of
 
 #: SI base units by dimension.
@@ -228,10 +228,15 @@ def _shares(
     """The figure per core, per torch device and per chip, in SI."""
     if level == "rack" or figure.dimension not in _ADDS_UP:
         return None, None, None
-    cores = chip.figure("cores", "physical")
-    if level == "core" and cores is None:
-        return figure.si, None, None
-    whole = figure.si * cores.si if level == "core" and cores is not None else figure.si
-    core = None if cores is None else whole / cores.si
-    device = whole * device_share(chip).share if chip.devices else None
-    return core, device, whole
+    core, device = first_amount(chip, "core"), first_amount(chip, "device")
+    if level == "core":
+        if core is None:
+            return figure.si, None, None
+        whole = convert(figure.si, core.chips, 1)
+    else:
+        whole = figure.si
+    return (
+        None if core is None else convert(whole, 1, core.chips),
+        None if device is None else convert(whole, 1, device.chips),
+        whole,
+    )
