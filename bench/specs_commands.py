@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .command_options import AsJson, Exit, print_json
 from .errors import UsageError, unknown
+
+if TYPE_CHECKING:
+    from ..specs.catalog import Catalog
 
 app = typer.Typer(
     name="specs",
@@ -23,6 +27,18 @@ ChipFile = Annotated[
         "--chip-file",
         metavar="FILE",
         help="A chip of your own: a TOML file of the catalog's form; once for each.",
+    ),
+]
+
+Prices = Annotated[
+    list[str] | None,
+    typer.Option("--price", metavar="CHIP=USD", help="US dollars an hour of one chip."),
+]
+Region = Annotated[str | None, typer.Option("--region", help="Only prices there, as us-east-1.")]
+Purchase = Annotated[
+    str | None,
+    typer.Option(
+        "--purchase", help="Only prices of on_demand, listed_as_on_demand or capacity_block."
     ),
 ]
 
@@ -91,6 +107,54 @@ def show(
 
 
 @app.command()
+def units(
+    chip: Annotated[str, typer.Argument(metavar="CHIP", help="A chip's id, as trainium2.")],
+    fields: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FIELD...]", help="These figures, as peak_dense.mxfp8."),
+    ] = None,
+    given: Annotated[
+        str | None,
+        typer.Option("--given", metavar="AMOUNT", help="A figure of yours: '83.2 PFLOP/s'."),
+    ] = None,
+    of: Annotated[
+        str | None,
+        typer.Option("--of", metavar="UNIT", help="What it is of: ultraserver, trn2.48xlarge ..."),
+    ] = None,
+    price: Prices = None,
+    region: Region = None,
+    purchase: Purchase = None,
+    chip_file: ChipFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """A figure for a core, a torch device, a chip, an instance, an UltraServer, a dollar an hour."""
+    from ..specs.catalog import load_catalog
+    from ..specs.levels import Market
+    from ..specs.unit_table import Given, unit_table
+
+    if (given is None) != (of is None):
+        one, other = ("--of", "--given") if given is None else ("--given", "--of")
+        raise UsageError(
+            f"{one} given without {other}; wanted both, as --given '1 PFLOP/s' --of chip"
+        )
+    _check_purchase(purchase)
+    catalog = load_catalog(extra=chip_file or ())
+    prices = _read_prices(price, catalog)
+    table = unit_table(
+        catalog.chip(chip),
+        fields or (),
+        None if given is None or of is None else Given(given, of),
+        Market(prices.get(chip), region, purchase),
+    )
+    if as_json:
+        print_json(table)
+        return
+    from .specs_tables import print_units
+
+    print_units(table)
+
+
+@app.command()
 def compare(
     chips: Annotated[list[str], typer.Argument(metavar="A B...", help="Chips' ids.")],
     chip_file: ChipFile = None,
@@ -103,41 +167,25 @@ def compare(
             "(commas, or repeat).",
         ),
     ] = None,
-    price: Annotated[
-        list[str] | None,
-        typer.Option("--price", metavar="CHIP=USD", help="US dollars an hour of one chip."),
-    ] = None,
-    region: Annotated[
-        str | None, typer.Option("--region", help="Only prices there, as us-east-1.")
-    ] = None,
-    purchase: Annotated[
-        str | None,
-        typer.Option(
-            "--purchase", help="Only prices of on_demand, listed_as_on_demand or capacity_block."
-        ),
-    ] = None,
+    price: Prices = None,
+    region: Region = None,
+    purchase: Purchase = None,
     as_json: AsJson = False,
 ) -> None:
     """Ratios to the first chip: each quantity per core, device, chip, instance, UltraServer, dollar."""
     from ..specs.catalog import load_catalog
     from ..specs.chip_comparison import COMPARED, compare_chips
-    from ..specs.prices import KINDS
-    from .difference import read_prices
     from .option_values import split_names
 
     units = split_names(per or ())
     for unit in units:
         if unit not in COMPARED:
             raise unknown("unit of silicon", unit, COMPARED)
-    if purchase is not None and purchase not in KINDS:
-        raise unknown("way of buying", purchase, KINDS)
-
+    _check_purchase(purchase)
     if len(chips) < 2:
         raise UsageError(f"one chip given ('{chips[0]}'); wanted two or more")
     catalog = load_catalog(extra=chip_file or ())
-    prices = read_prices(price or ())
-    for name in prices:
-        catalog.chip(name)
+    prices = _read_prices(price, catalog)
     rows = compare_chips([catalog.chip(chip) for chip in chips], prices, region, purchase)
     rows = [row for row in rows if not units or row.unit in units]
     if as_json:
@@ -146,3 +194,19 @@ def compare(
     from .specs_tables import print_comparison
 
     print_comparison(rows)
+
+
+def _read_prices(texts: Sequence[str] | None, catalog: Catalog) -> dict[str, float]:
+    from .difference import read_prices
+
+    prices = read_prices(texts or ())
+    for name in prices:
+        catalog.chip(name)
+    return prices
+
+
+def _check_purchase(purchase: str | None) -> None:
+    from ..specs.prices import KINDS
+
+    if purchase is not None and purchase not in KINDS:
+        raise unknown("way of buying", purchase, KINDS)

@@ -11,6 +11,7 @@ from rich.table import Table
 from ..results.columns import Column, fitted_table
 from ..specs.chip_comparison import Cell, ComparisonRow
 from ..specs.sheet import ChipLine, Row, Sheet
+from ..specs.unit_table import UnitRow, UnitTable
 
 _UNKNOWN = "-"
 UNCONFIRMED = "?"
@@ -111,6 +112,54 @@ def _print_rest(sheet: Sheet, console: Console) -> None:
     for title, texts in (("missing", sheet.missing), ("disputed", sheet.conflicts)):
         for text in texts:
             console.print(f"{title}: {text}", markup=False)
+
+
+def print_units(table: UnitTable) -> None:
+    """A row a unit of silicon; below, how the sources print the figures, and what is missing."""
+    console = Console()
+    console.print(f"{table.name} ({table.chip})", style="bold", markup=False)
+    if table.announced:
+        console.print("announced, not sold: every figure is projected", style="yellow")
+    columns: list[Column[UnitRow]] = [
+        Column("unit", "left", _unit, folds=True),
+        *(Column(name, "right", _counted(name)) for name in ("chips", "cores", "devices")),
+        *(Column(_heading(name), "right", _converted(name, table)) for name in table.figures),
+    ]
+    console.print(fitted_table(columns, table.rows, console.width, ("devices", "cores")))
+    for name, figure in table.figures.items():
+        mark = UNCONFIRMED if figure["unconfirmed"] else ""
+        console.print(f"{_heading(name)}: {figure['printed']}{mark}", style="dim", markup=False)
+    for row in table.rows:
+        if row.unit == "dollar-hour":
+            console.print(f"dollar-hour: {row.detail}", style="dim", markup=False)
+    for unit, why in table.absent.items():
+        console.print(f"{unit}: {why}", style="dim", markup=False)
+    console.print(_LEGEND, style="dim")
+
+
+def _heading(name: str) -> str:
+    return name.removeprefix("peak_dense.").replace(".", " ").replace("_", " ")
+
+
+def _unit(row: UnitRow) -> str:
+    named = f"{row.unit} {row.name}".rstrip()
+    return named + (UNCONFIRMED if row.unconfirmed else "")
+
+
+def _counted(name: str) -> Callable[[UnitRow], str]:
+    def count(row: UnitRow) -> str:
+        value = getattr(row, name)
+        return _UNKNOWN if value is None else f"{value:,.4g}" if value < 1e4 else f"{value:,.0f}"
+
+    return count
+
+
+def _converted(name: str, table: UnitTable) -> Callable[[UnitRow], str]:
+    figure = table.figures[name]
+    return lambda row: (
+        format_si(row.figures[name], str(figure["si_unit"]))
+        + (UNCONFIRMED if figure["unconfirmed"] or row.unconfirmed else "")
+    )
 
 
 def print_comparison(rows: Sequence[ComparisonRow]) -> None:

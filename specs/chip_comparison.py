@@ -53,8 +53,7 @@ def compare_chips(
     markets = [Market(dict(prices or {}).get(chip.id), region, kind) for chip in chips]
     units = {
         unit: [
-            first_amount(chip, unit, market)
-            for chip, market in zip(chips, markets, strict=True)
+            first_amount(chip, unit, market) for chip, market in zip(chips, markets, strict=True)
         ]
         for unit in COMPARED
     }

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 from .figure import CatalogError
 from .levels import LEVELS as SILICON
 from .levels import Level
-from .units import UNITS, to_si
+from .units import SPOKEN, UNITS, to_si
 
 Comparator = Literal["equal", "at_least", "up_to"]
 Kind = Literal["ratio", "absolute"]
@@ -43,8 +43,6 @@ Quantity = Literal[
 ]
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 _FILE = Path(__file__).with_name("claims.toml")
-#: A claim's own words for what the catalog has in SI base units; the rest is in ``UNITS``.
-_UNITS = {"PFLOPS": (1e15, "rate"), "EFLOPS": (1e18, "rate"), "TFLOPS": (1e12, "rate")}
 _PLAIN = ("", "x", "%", "chips", "date", "nm")
 _KEYS = {
     *("id", "document", "statement", "subject", "baseline", "level", "kind", "quantity"),
@@ -100,11 +98,9 @@ class Claim:
 
     def scale(self, value: float) -> float:
         """A figure in the claim's unit in the SI base unit; per cent of change become a ratio."""
-        if self.unit in _UNITS:
-            return value * _UNITS[self.unit][0]
         if self.unit == "%" and self.kind == "ratio":
             return 1 + value / 100
-        return value if self.unit in _PLAIN else to_si(value, self.unit)
+        return value if self.unit in _PLAIN else to_si(value, SPOKEN.get(self.unit, self.unit))
 
     @property
     def claimed(self) -> float | str | list[float]:
@@ -160,8 +156,8 @@ class _Reader:
         if value is None and not text:
             raise self._fault("value", "nothing", "a number, or a text in 'text'")
         unit = self._text("unit")
-        if unit not in (*_PLAIN, *_UNITS, *UNITS):
-            known = ", ".join((*_PLAIN[1:], *_UNITS, *UNITS))
+        if unit not in (*_PLAIN, *SPOKEN, *UNITS):
+            known = ", ".join((*_PLAIN[1:], *SPOKEN, *UNITS))
             raise self._fault("unit", f"'{unit}'", f"one of {known}")
         kind = self._choice("kind", get_args(Kind), "absolute")
         chips = self._texts("chips")

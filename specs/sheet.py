@@ -24,7 +24,7 @@ BASE_UNITS = {
     "count": "",
 }
 #: What adds up over the cores of a chip; a clock, a count or a time doesn't.
-_ADDS_UP = ("rate", "bandwidth", "size", "power")
+ADDS_UP = ("rate", "bandwidth", "size", "power")
 _OF_A_CORE = ("tensor_engine_per_core", "tensor_engine_sparse_per_core", "engines")
 
 
@@ -226,7 +226,7 @@ def _shares(
     chip: Chip, level: str, figure: Figure
 ) -> tuple[float | None, float | None, float | None]:
     """The figure per core, per torch device and per chip, in SI."""
-    if level == "rack" or figure.dimension not in _ADDS_UP:
+    if level == "rack" or figure.dimension not in ADDS_UP:
         return None, None, None
     core, device = first_amount(chip, "core"), first_amount(chip, "device")
     if level == "core":

@@ -18,6 +18,7 @@ UNITS: Mapping[str, tuple[float, Dimension]] = MappingProxyType(
         "GFLOP/s": (1e9, "rate"),
         "TFLOP/s": (1e12, "rate"),
         "PFLOP/s": (1e15, "rate"),
+        "EFLOP/s": (1e18, "rate"),
         "TOP/s": (1e12, "rate"),
         "GB/s": (1e9, "bandwidth"),
         "TB/s": (1e12, "bandwidth"),
@@ -37,6 +38,11 @@ UNITS: Mapping[str, tuple[float, Dimension]] = MappingProxyType(
         "count": (1.0, "count"),
         "fraction": (1.0, "fraction"),
     }
+)
+
+#: As people write it who say a rate of FLOP.
+SPOKEN: Mapping[str, str] = MappingProxyType(
+    {f"{prefix}FLOPS": f"{prefix}FLOP/s" for prefix in "GTPE"}
 )
 
 

@@ -194,7 +194,14 @@ def test_a_file_that_isnt_there_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["lint"], ["list"], ["show", "trainium3"], ["compare", "trainium2", "h100_sxm"]]
+    "arguments",
+    [
+        ["lint"],
+        ["list"],
+        ["show", "trainium3"],
+        ["units", "trainium2"],
+        ["compare", "trainium2", "h100_sxm"],
+    ],
 )
 def test_nothing_heavy_is_imported(arguments):
     code = (
