@@ -86,6 +86,10 @@ Resume = Annotated[
         help="Go on with this unfinished run; without RUN, with the newest one.",
     ),
 ]
+Prices = Annotated[
+    list[str] | None,
+    typer.Option("--price", metavar="CHIP=USD", help="US dollars an hour of one chip."),
+]
 Out = Annotated[Path, typer.Option("--out", "--bench-out", help="Folder of the run's files.")]
 
 

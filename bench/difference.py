@@ -146,12 +146,13 @@ def _comparisons(
 ) -> Iterator[tuple[Comparison, pd.DataFrame]]:
     """Each comparison that was asked for, with the frame of its second side."""
     from ..results.compare import compare
+    from .published import read_frames
 
     if by is None and len(names) < 2:
         raise UsageError(
             f"one run given ('{names[0]}'); wanted A and B, or --by with what to hold against it"
         )
-    frames = _read(names, out, all_runs=all_runs)
+    frames = read_frames(names, out, all_runs=all_runs)
     if by is None:
         first, *others = frames
         for other in others:
@@ -166,28 +167,6 @@ def _comparisons(
     for a_name, b_name, a, b, leave_out in split_by(whole, column, value or None):
         found = compare(a, b, rules, leave_out=leave_out, names=(a_name, b_name), prices=prices)
         yield found, b
-
-
-def _read(names: Sequence[str], out: Path, *, all_runs: bool) -> list[pd.DataFrame]:
-    from ..results.archive import find_all_records, find_records
-    from ..results.frame import frame_of, load_apart
-    from .published import is_published, read_any
-
-    stored = {name: read_any(name, out) for name in names if is_published(name)}
-    files = {
-        name: find_all_records(name, out) if all_runs else [find_records(name, out)]
-        for name in names
-        if name not in stored
-    }
-    loaded = dict(zip(files, load_apart(list(files.values())), strict=True))
-    frames = []
-    for name in names:
-        frame = loaded[name] if name in loaded else frame_of(stored[name].records)
-        note(stored[name].notices if name in stored else frame.attrs["notices"])
-        if not len(frame):
-            raise UsageError(f"'{name}' holds no record; give a run that has some")
-        frames.append(frame)
-    return frames
 
 
 def read_prices(texts: Sequence[str]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .command_options import AsJson, Exit, print_json
+from .command_options import AsJson, Exit, Prices, print_json
 from .errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -30,10 +30,6 @@ ChipFile = Annotated[
     ),
 ]
 
-Prices = Annotated[
-    list[str] | None,
-    typer.Option("--price", metavar="CHIP=USD", help="US dollars an hour of one chip."),
-]
 Region = Annotated[str | None, typer.Option("--region", help="Only prices there, as us-east-1.")]
 Purchase = Annotated[
     str | None,

@@ -42,12 +42,21 @@ Quantity = Literal[
     "years_since",
 ]
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
+#: What two measured times say: how many times as fast, as fast for a dollar, as dear, or as
+#: far with a joule.
+Metric = Literal["speed", "performance_per_dollar", "cost", "efficiency", "energy"]
+_METRICS: dict[Quantity, Metric] = {
+    "peak": "speed",
+    "memory_bandwidth": "speed",
+    "peak_per_dollar": "performance_per_dollar",
+    "peak_per_watt": "efficiency",
+}
 _FILE = Path(__file__).with_name("claims.toml")
 _PLAIN = ("", "x", "%", "chips", "date", "nm")
 _KEYS = {
     *("id", "document", "statement", "subject", "baseline", "level", "kind", "quantity"),
     *("chips", "baseline_chips", "systems", "dtypes", "value", "high", "text", "unit", "digits"),
-    *("comparator", "per", "factor", "since", "needs", "measure"),
+    *("comparator", "per", "factor", "since", "needs", "measure", "metric"),
 }
 _REFUSED = ("verdict", "reason", "arithmetic", "spec_arithmetic", "official_value")
 
@@ -58,7 +67,8 @@ class Claim:
     digits; ``text`` for what is no number. ``chips`` and ``baseline_chips`` are ids of the
     catalog, ``systems`` instances, UltraServers or clusters that are meant, all where empty.
     ``per`` is the level that the value is of, where it isn't ``level``. ``needs`` says what would
-    settle a claim that no specification can, ``measure`` which workloads."""
+    settle a claim that no specification can, ``measure`` which workloads, and ``metric`` what of
+    them: None where nothing of two times is claimed."""
 
     id: str
     document: str
@@ -83,6 +93,7 @@ class Claim:
     since: int | None
     needs: str
     measure: tuple[str, ...]
+    metric: Metric | None
 
     @property
     def si(self) -> tuple[float, float] | None:
@@ -164,6 +175,7 @@ class _Reader:
         is_of_two = kind == "ratio" and quantities and "sparsity" not in quantities
         if is_of_two and "baseline_chips" not in self._entry:
             raise self._fault("baseline_chips", "nothing", "the chips of the baseline")
+        by_quantity = next((_METRICS[one] for one in quantities if one in _METRICS), None)
         return Claim(
             id=self._text("id", required=True),
             document=self._text("document"),
@@ -188,6 +200,7 @@ class _Reader:
             since=self._count("since"),
             needs=needs,
             measure=self._texts("measure"),
+            metric=self._choice("metric", get_args(Metric), by_quantity),
         )
 
     def _text(self, key: str, *, required: bool = False) -> str:
@@ -208,7 +221,7 @@ class _Reader:
 
     def _choice(self, key: str, known: tuple[Any, ...], default: Any) -> Any:
         value = self._entry.get(key, default)
-        if value not in known:
+        if value not in known and key in self._entry:
             raise self._fault(key, f"{value!r}", f"one of {', '.join(known)}")
         return value
 

@@ -7,7 +7,7 @@ beside it as long as the two agree within 1 %: sources round them each in their 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -135,15 +135,15 @@ def _of_figures(claim: Claim, quantity: Quantity, world: World) -> Iterator[Cand
         bases = list(_values(claim, quantity, claim.baseline_chips, level, world, base=True))
         for dtype, value in subjects:
             for base_dtype, base in bases:
-                if base.si and _pairs(dtype, base_dtype, bases):
+                if base.si and pairs(dtype, base_dtype, {name for name, _ in bases}):
                     yield _ratio(level, quantity, (dtype, value), (base_dtype, base))
 
 
-def _pairs(dtype: str, base: str, bases: Sequence[tuple[str, Value]]) -> bool:
-    """The same dtype, or formats of as many bits where the baseline lacks the subject's own."""
+def pairs(dtype: str, base: str, known: Collection[str]) -> bool:
+    """Whether a figure in ``dtype`` may stand against one in ``base``: the same, or formats of as
+    many bits where the baseline, which has ``known`` ones, lacks the subject's own."""
     if dtype == base:
         return True
-    known = {name for name, _ in bases}
     for formats in (_EIGHT_BITS, _FOUR_BITS):
         if dtype in formats and base in formats and dtype not in known:
             return base == next(one for one in formats if one in known)

@@ -67,7 +67,8 @@ class Conflict:
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What became of a claim. ``computed`` is the nearest reading at the level claimed, in the
-    claim's ``unit``; None where there is none there. ``levels`` has the nearest at each level."""
+    claim's ``unit``; None where there is none there. ``levels`` has the nearest at each level.
+    ``measure`` are workloads whose times on both of ``measure_on`` would say more."""
 
     id: str
     document: str
@@ -82,6 +83,7 @@ class Judgement:
     arithmetic: str
     needs: str
     measure: list[str]
+    measure_on: list[str]
     levels: list[LevelReading] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)
 
@@ -139,9 +141,18 @@ def _judge(decided: _Decided, conflicts: list[Conflict]) -> Judgement:
         arithmetic=_sentence(claim, verdict, chosen, at_level, found, needs),
         needs=needs,
         measure=list(claim.measure),
+        measure_on=_devices(claim) if claim.measure else [],
         levels=[_reading(claim, one) for one in nearest],
         conflicts=conflicts,
     )
+
+
+def _devices(claim: Claim) -> list[str]:
+    """The chips to measure on, or what is claimed of where it names none."""
+    subject = "/".join(claim.chips) or claim.subject
+    if claim.kind == "absolute" and not claim.baseline:
+        return [subject]
+    return [subject, "/".join(claim.baseline_chips) or claim.baseline or "a chip of your choice"]
 
 
 def _decide(claim: Claim, found: Sequence[Candidate]) -> tuple[Verdict, Candidate | None]:
