@@ -19,6 +19,7 @@ from . import (
     housekeeping,
     import_results,
     predict,
+    roofline,
     specs_commands,
     stored_commands,
 )
@@ -451,6 +452,7 @@ for command in (
     history.history,
     claims.claims,
     predict.predict,
+    roofline.roofline,
     export.export,
     stored_commands.report,
     stored_commands.break_even,

@@ -11,8 +11,8 @@ from ..specs.catalog import load_catalog
 from ..specs.cost import Cost
 from ..specs.microarchitecture import CpuFacts
 from ..specs.processor import cpu_peaks
-from ..specs.roofline import Roof, floor
-from ..specs.roofs import roof_of_attained, roof_of_chip, roof_of_cpu
+from ..specs.roofline import Roof, bytes_to_move, floor, level_of
+from ..specs.roofs import roof_of_attained, roof_of_chip, roof_of_cpu, roof_of_measured
 from ..specs.silicon import device_share
 
 #: A result this far over a ceiling that physics gives is wrong, whatever else it is.
@@ -47,11 +47,15 @@ def identified(device: Device) -> Device:
 def catalog_roofs(
     cost: CostData, device: Device, dtype: str, call_s: float, *, fused: bool = False
 ) -> Held:
-    """Datasheet and engine ceilings of a chip in the catalog."""
+    """Datasheet and engine ceilings of a chip in the catalog, and what others measured of it."""
     if device.chip is None or device.share is None:
         return Held([_unknown("datasheet", device.chip_reason)])
     chip = load_catalog().chip(device.chip)
-    roofs = [roof_of_chip(chip, device.share, dtype, name) for name in ("datasheet", "engine")]
+    roofs = [
+        roof_of_chip(chip, device.share, dtype, "datasheet"),
+        roof_of_chip(chip, device.share, dtype, "engine"),
+        roof_of_measured(chip, device.share, dtype),
+    ]
     return _hold(cost, [roof for roof in roofs if roof is not None], call_s, fused=fused)
 
 
@@ -117,10 +121,11 @@ def _hold(cost: CostData, roofs: list[Roof], call_s: float, *, fused: bool) -> H
                 denominator=found.denominator,
                 reason=found.reason,
                 **_utilisation(cost, roof, call_s),
+                **_memory(work, roof, fused=fused),
             )
         )
         gate_s = found.gate_seconds
-        if roof.ceiling != "attained" and gate_s is not None and gate_s > ABOVE_ROOF * call_s:
+        if roof.gates and gate_s is not None and gate_s > ABOVE_ROOF * call_s:
             above = (
                 f"{gate_s / call_s:.2f} times the {roof.ceiling} ceiling: a call took "
                 f"{call_s:.3g} s, and {found.gate_denominator} allows no less than {gate_s:.3g} s"
@@ -136,10 +141,25 @@ def _utilisation(cost: CostData, roof: Roof, call_s: float) -> dict[str, Any]:
     found: dict[str, Any] = {
         "mfu": cost.flops / call_s / rate.flops_per_s,
         "mfu_denominator": rate.words,
+        "flops_per_s": rate.flops_per_s,
     }
     if cost.flops_recomputed:
         found["hfu"] = (cost.flops + cost.flops_recomputed) / call_s / rate.flops_per_s
     return found
+
+
+def _memory(work: Cost, roof: Roof, *, fused: bool) -> dict[str, Any]:
+    """The memory level that the call is held against, whatever binds it."""
+    moved = bytes_to_move(work, fused=fused)
+    if moved <= 0:
+        return {}
+    level = level_of(roof, work.working_set_bytes)
+    return {
+        "level": level.name,
+        "level_bytes_per_s": level.bytes_per_s,
+        "level_denominator": level.words,
+        "level_bytes": moved,
+    }
 
 
 def _unknown(ceiling: str, reason: str) -> RoofData:

@@ -151,6 +151,35 @@ def units(
 
 
 @app.command()
+def roofline(
+    chip: Annotated[str, typer.Argument(metavar="CHIP", help="A chip's id, as trainium2.")],
+    dtype: Annotated[
+        list[str] | None,
+        typer.Option("--dtype", help="Only these dtypes (commas, or repeat); default: all."),
+    ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option("--mode", help="How torch sees the chip, as LNC=1; default: the chip's own."),
+    ] = None,
+    chip_file: ChipFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """The roofs of one torch device, engines and memories apart, and where they meet."""
+    from ..specs.catalog import load_catalog
+    from ..specs.roof_table import roof_table
+    from .option_values import split_names
+
+    catalog = load_catalog(extra=chip_file or ())
+    table = roof_table(catalog.chip(chip), split_names(dtype or ()), mode)
+    if as_json:
+        print_json(table)
+        return
+    from .specs_tables import print_roofs
+
+    print_roofs(table)
+
+
+@app.command()
 def compare(
     chips: Annotated[list[str], typer.Argument(metavar="A B...", help="Chips' ids.")],
     chip_file: ChipFile = None,

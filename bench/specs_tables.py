@@ -10,6 +10,7 @@ from rich.table import Table
 
 from ..results.columns import Column, fitted_table
 from ..specs.chip_comparison import Cell, ComparisonRow
+from ..specs.roof_table import RidgeLine, RoofLine, RoofTable
 from ..specs.sheet import ChipLine, Row, Sheet
 from ..specs.unit_table import UnitRow, UnitTable
 
@@ -162,6 +163,42 @@ def _converted(name: str, table: UnitTable) -> Callable[[UnitRow], str]:
     )
 
 
+def print_roofs(table: RoofTable) -> None:
+    """The roofs of a device, how each comes about, and the ridge points."""
+    console = Console()
+    part = "a whole chip" if table.share == 1 else f"{table.share:g} of a chip"
+    title = f"{table.name} ({table.chip}): one torch device ({table.mode}) is {part}"
+    console.print(title, style="bold", markup=False)
+    if table.announced:
+        console.print("announced, not sold: every figure is projected", style="yellow")
+    columns: list[Column[RoofLine]] = [
+        Column("roof", "left", lambda one: f"{one.name} {one.dtype}".rstrip()),
+        Column("ceiling", "left", lambda one: "" if one.kind == "on chip" else one.ceiling),
+        Column("rate", "right", lambda one: format_si(one.rate, one.unit)),
+        Column("holds", "right", lambda one: format_si(one.capacity_bytes, "B", "")),
+    ]
+    console.print(fitted_table(columns, table.roofs, console.width, ()))
+    for line in table.roofs:
+        ceiling = "" if line.kind == "on chip" else f", {line.ceiling}"
+        said = f"{line.name} {line.dtype}".rstrip()
+        why = line.words or line.reason
+        console.print(f"{said}{ceiling}: {why}", style="dim", markup=False)
+    for reason in dict.fromkeys(one.reason for one in table.roofs if one.kind == "on chip"):
+        console.print(f"on chip: {reason}", style="dim", markup=False)
+    if table.ridges:
+        ridges: list[Column[RidgeLine]] = [
+            Column("engine", "left", lambda one: f"{one.engine} {one.dtype}"),
+            Column("memory", "left", lambda one: one.level),
+            Column("ceiling", "left", lambda one: one.ceiling),
+            Column("ridge, FLOP/B", "right", lambda one: f"{one.flops_per_byte:,.4g}"),
+        ]
+        console.print(fitted_table(ridges, table.ridges, console.width, ()))
+        console.print(
+            "a call of fewer FLOP a byte than its ridge is bound by memory, of more by the engine",
+            style="dim",
+        )
+
+
 def print_comparison(rows: Sequence[ComparisonRow]) -> None:
     """One table a unit of silicon: value and ratio of each chip; below, why a cell is empty."""
     console = Console()
@@ -205,10 +242,10 @@ def _compared_ratio(place: int) -> Callable[[ComparisonRow], str]:
     return ratio
 
 
-def format_si(value: float | None, unit: str) -> str:
-    """``1.3 PFLOP/s``, ``96.6 GB``; a dash for None."""
+def format_si(value: float | None, unit: str, unknown: str = _UNKNOWN) -> str:
+    """``1.3 PFLOP/s``, ``96.6 GB``; a dash for None, or what is said of ``unknown``."""
     if value is None:
-        return _UNKNOWN
+        return unknown
     if unit in ("USD/h", ""):
         return f"{value:.4g} {unit}".rstrip()
     for factor, prefix in _PREFIXES:

@@ -203,7 +203,7 @@ def _of_roof(record: Record, roof: RoofData, field: str) -> Iterator[Finding]:
             )
     if (
         roof.fraction > ABOVE_ROOF
-        and roof.ceiling != "attained"
+        and roof.ceiling not in ("measured", "attained")
         and record.status is Status.OK
         and record.origin != "published"
     ):

@@ -19,7 +19,7 @@ from .row import (
     SummaryRow,
 )
 
-CEILINGS = ("datasheet", "engine", "derived", "attained")
+CEILINGS = ("datasheet", "engine", "derived", "measured", "attained")
 #: What a specification promises: a CPU's peak is derived from its microarchitecture, another
 #: chip's is in its datasheet. One stands against the other.
 SPECIFICATION = ("datasheet", "derived")

@@ -173,6 +173,7 @@ def _expected(a: _Pairs, b: _Pairs) -> dict[str, Floats]:
     for kind, ceilings in (
         ("specification", SPECIFICATION),
         ("engine", ("engine",)),
+        ("measured", ("measured",)),
         ("attained", ("attained",)),
     ):
         first, second = (_floor(side, ceilings) for side in (a, b))

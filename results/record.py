@@ -324,8 +324,9 @@ class RoofData(_Data):
     ``fraction`` and ``floor_s`` are None with ``reason`` where the roof is unknown.
     """
 
-    ceiling: Literal["datasheet", "engine", "derived", "attained"]
-    """Which ceiling: only "attained" never makes a case ABOVE_ROOF."""
+    ceiling: Literal["datasheet", "engine", "derived", "measured", "attained"]
+    """Which ceiling: what others "measured" of the chip and what this machine "attained" never
+    make a case ABOVE_ROOF."""
     floor_s: float | None
     """The least time for one call at this ceiling."""
     bound: str | None
@@ -343,6 +344,17 @@ class RoofData(_Data):
     """Hardware FLOPs utilisation: the same with `flops_recomputed`; None where nothing is."""
     mfu_denominator: str = ""
     """The matrix rate divided by, in words."""
+    flops_per_s: float | None = None
+    """The same rate as a number."""
+    level: str | None = None
+    """The memory level that holds the working set, whatever binds; None where no bytes move."""
+    level_bytes_per_s: float | None = None
+    """What that level carries; None where it is unknown, and then `reason` says why."""
+    level_denominator: str = ""
+    """That bandwidth, in words."""
+    level_bytes: int | None = None
+    """What a call must move by this ceiling: all that its operators read and write, or where they
+    are compiled together only what needn't stay between them."""
 
 
 class Device(_Data):

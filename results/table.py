@@ -32,7 +32,7 @@ from .quantity import (
 from .record import ACCEPTED, Record, RoofData, Status
 
 #: In the order in which a reader wants them, and in which the summary looks for one.
-CEILINGS = ("attained", "derived", "engine", "datasheet")
+CEILINGS = ("attained", "measured", "derived", "engine", "datasheet")
 
 #: What a flag says, for the legend; others speak for themselves.
 FLAGS = {

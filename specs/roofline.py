@@ -12,7 +12,7 @@ from typing import Literal
 
 from .cost import Cost
 
-Ceiling = Literal["datasheet", "engine", "derived", "attained"]
+Ceiling = Literal["datasheet", "engine", "derived", "measured", "attained"]
 Engine = Literal["tensor", "vector", "scalar"]
 ENGINES: tuple[Engine, ...] = ("tensor", "vector", "scalar")
 
@@ -56,7 +56,17 @@ class Roof:
     @property
     def gates(self) -> bool:
         """Whether a faster time is impossible rather than a better ceiling than the one known."""
-        return self.ceiling != "attained"
+        return self.ceiling not in ("attained", "measured")
+
+
+@dataclass(frozen=True, slots=True)
+class Ridge:
+    """Where an engine's roof meets a memory level's: with fewer FLOP a byte than this the memory
+    binds, with more the engine."""
+
+    engine: Engine
+    level: str
+    flops_per_byte: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +110,7 @@ def floor(cost: Cost, roof: Roof, *, fused: bool = False) -> Floor:
     """
     parts, unknown = _engine_parts(cost, roof)
     decisive = "tensor" in unknown
-    moved = cost.bytes_useful if fused else cost.bytes_moved
+    moved = bytes_to_move(cost, fused=fused)
     if moved > 0:
         level = level_of(roof, cost.working_set_bytes)
         if level.bytes_per_s is None:
@@ -121,6 +131,22 @@ def floor(cost: Cost, roof: Roof, *, fused: bool = False) -> Floor:
     if roof.fixed_s > binding.seconds:
         binding = _Part("dispatch", roof.fixed_s, f"{roof.fixed_s * 1e6:.3g} us to dispatch a call")
     return Floor(seconds, binding.bound, binding.words, reason, gate_s, gate_words)
+
+
+def bytes_to_move(cost: Cost, *, fused: bool = False) -> int:
+    """What a call has to move: all that its operators read and write, or where they are compiled
+    together only what isn't left between them."""
+    return cost.bytes_useful if fused else cost.bytes_moved
+
+
+def ridge_points(roof: Roof) -> list[Ridge]:
+    """Every engine's with every memory level whose rates are both known."""
+    return [
+        Ridge(engine, level.name, rate.flops_per_s / level.bytes_per_s)
+        for engine, rate in roof.engines.items()
+        for level in roof.memory
+        if rate.flops_per_s is not None and level.bytes_per_s is not None
+    ]
 
 
 def level_of(roof: Roof, working_set_bytes: int) -> Level:

@@ -8,6 +8,7 @@ from typing import Literal
 from .attained import AttainedCeiling
 from .catalog import Chip
 from .figure import Figure
+from .measured import load_measured
 from .processor import Peak
 from .roofline import Engine, Level, Rate, Roof
 from .silicon import cores_of_share, part_of
@@ -36,11 +37,37 @@ def roof_of_chip(
         ceiling=ceiling,
         engines={
             "tensor": tensor,
-            "vector": _by_core(chip, share, dtype, "vector"),
+            "vector": _vector(chip, share, dtype),
             "scalar": _by_core(chip, share, dtype, "scalar"),
         },
         memory=(*caches, bandwidth),
         retained_bytes=retained,
+    )
+
+
+def roof_of_measured(chip: Chip, share: float, dtype: str) -> Roof | None:
+    """What somebody measured the chip's cores to attain in ``dtype``: the tensor engine under
+    its own limit of use, and memory as DMA carries it. None where nobody did."""
+    known, cores = load_measured().get(chip.id, {}), cores_of_share(chip, share)
+    if "tensor_per_core" not in known or cores is None:
+        return None
+    engine, limit, dma = (
+        known[name] for name in ("tensor_per_core", "tensor_limit", "dma_per_core")
+    )
+    flops, carried = engine.si * limit.si * cores, dma.si * cores
+    tensor = Rate(
+        flops,
+        f"{engine.words} bf16 tensor engine a core x {limit.value:g} of its time x {cores} "
+        f"cores = {words_of_rate(flops, 'FLOP/s')}",
+    )
+    if dtype != "bf16":
+        tensor = Rate(None, reason=f"nobody measured {dtype} on {chip.id}")
+    words = f"{dma.words} DMA a core x {cores} cores = {words_of_rate(carried, 'B/s')}"
+    unmeasured = Rate(None, reason=f"nobody measured it of {chip.id}")
+    return Roof(
+        ceiling="measured",
+        engines={"tensor": tensor, "vector": unmeasured, "scalar": unmeasured},
+        memory=(Level(_published(chip, share).name, None, carried, words),),
     )
 
 
@@ -128,7 +155,9 @@ def _tensor_by_chip(chip: Chip, share: float, dtype: str) -> Rate:
     if figure is None:
         return Rate(None, reason=f"the catalog has no dense {dtype} peak for {chip.id}")
     rate = part_of(figure, share)
-    return Rate(rate, _words(f"{figure.words} dense {dtype}", share, words_of_rate(rate, "FLOP/s")))
+    return Rate(
+        rate, _words(f"{_said(figure)} dense {dtype}", share, words_of_rate(rate, "FLOP/s"))
+    )
 
 
 def _tensor_by_core(chip: Chip, share: float, dtype: str) -> Rate:
@@ -136,6 +165,19 @@ def _tensor_by_core(chip: Chip, share: float, dtype: str) -> Rate:
     if figure is None:
         return Rate(None, reason=f"the catalog has no {dtype} tensor engine rate for {chip.id}")
     return _times_cores(chip, share, figure, f"{dtype} tensor engine")
+
+
+def _vector(chip: Chip, share: float, dtype: str) -> Rate:
+    """Of a NeuronCore its vector engine. NVIDIA's fp32 peak is that of the CUDA cores: the tensor
+    cores compute tf32 and narrower."""
+    figure = chip.peak_dense.get("fp32")
+    if chip.vendor != "NVIDIA" or figure is None:
+        return _by_core(chip, share, dtype, "vector")
+    if dtype != "fp32":
+        return Rate(None, reason=f"the catalog has no {dtype} rate of {chip.id}'s CUDA cores")
+    rate = part_of(figure, share)
+    words = _words(f"{_said(figure)} fp32 CUDA cores", share, words_of_rate(rate, "FLOP/s"))
+    return Rate(rate, words)
 
 
 def _by_core(chip: Chip, share: float, dtype: str, engine: Engine) -> Rate:
@@ -155,7 +197,7 @@ def _times_cores(chip: Chip, share: float, figure: Figure, what: str) -> Rate:
         return Rate(None, reason=f"share {share:g} isn't a whole number of {chip.id}'s cores")
     rate = figure.si * cores
     total = words_of_rate(rate, "FLOP/s")
-    return Rate(rate, f"{figure.words} {what} a core x {cores} cores = {total}")
+    return Rate(rate, f"{_said(figure)} {what} a core x {cores} cores = {total}")
 
 
 def _published(chip: Chip, share: float) -> Level:
@@ -165,7 +207,7 @@ def _published(chip: Chip, share: float) -> Level:
     if bandwidth is None:
         return Level(name, None, None, reason=f"the catalog has no bandwidth for {chip.id}")
     rate = part_of(bandwidth, share)
-    words = _words(f"{bandwidth.words} {name}", share, words_of_rate(rate, "B/s"))
+    words = _words(f"{_said(bandwidth)} {name}", share, words_of_rate(rate, "B/s"))
     return Level(name, None, rate, words)
 
 
@@ -178,7 +220,7 @@ def _carried(chip: Chip, share: float) -> Level:
     rate = figure.si * cores
     if rate >= memory.bytes_per_s:
         return memory
-    words = f"{figure.words} DMA a core x {cores} cores = {words_of_rate(rate, 'B/s')}"
+    words = f"{_said(figure)} DMA a core x {cores} cores = {words_of_rate(rate, 'B/s')}"
     return Level(memory.name, None, rate, words)
 
 
@@ -200,6 +242,11 @@ def _on_chip(chip: Chip, share: float) -> tuple[tuple[Level, ...], float | None]
     if not levels:
         return (), None
     return tuple(levels), sum(level.capacity_bytes or 0.0 for level in levels)
+
+
+def _said(figure: Figure) -> str:
+    """As the source prints it; a figure that no page of the vendor's stands behind says so."""
+    return f"{figure.words} (unconfirmed)" if figure.origin.unconfirmed else figure.words
 
 
 def _words(figure: str, share: float, total: str) -> str:

@@ -76,7 +76,7 @@ def render_page(
         environment_section(runs, changes),
         reproduction_section(runs),
     ]
-    style, script = _part("style.css"), _part("table.js")
+    style, script = _part("palette.css") + _part("style.css"), _part("table.js")
     template = _environment().get_template("page.html.j2")
     page: str = template.render(
         title=" against ".join([*named[1:], named[0]]) if len(named) > 1 else named[0],

@@ -1,6 +1,6 @@
 """Colours by meaning: a chart is drawn in stand-ins, which the page's style gives their values.
 
-One drawing serves the light and the dark theme, and the printer: see ``svg`` and ``style.css``.
+One drawing serves the light and the dark theme, and the printer: see ``svg`` and ``palette.css``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ACCENT = "#010005"
 SERIES = tuple(f"#0100{number:x}" for number in range(0x11, 0x17))
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 
-#: Stand-in -> the class of ``style.css`` that colours it.
+#: Stand-in -> the class of ``palette.css`` that colours it.
 CLASSES = {
     INK: "ink",
     MUTED: "muted",

@@ -1,23 +1,17 @@
-"""The roofline of each device: what its cases reach, under the roofs that their records name.
-
-S. Williams, A. Waterman, D. Patterson, Roofline: an insightful visual performance model for
-multicore architectures, Communications of the ACM 52 (4), 2009.
-"""
+"""The roofline of each device on a page: what its cases reach, under the roofs of their records."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ..quantity import UNKNOWN, format_fraction, format_rate, format_seconds
 from ..rates import call_time
-from ..record import Record, Status
+from ..rooflines import Ceiling, Point, Roofline, find_rooflines
 from .blocks import Cell, Chart, Heading, Notes, Section, Table
 from .case_words import full_name, known_ceilings, roof_of
-from .ceilings import Ceiling, find_ceilings
 from .roofline_plot import Mark, plot_roofline
 from .runs import PageRun, titles
-from .svg import draw
+from .svg import draw, standalone
 from .text import count, name
 
 #: More would hide one another, and make the page heavy.
@@ -25,46 +19,21 @@ MOST_POINTS = 800
 _MOST_CHARTS = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A case in the plane: FLOP per byte moved, and FLOP per second."""
-
-    record: Record
-    intensity: float
-    flops_per_s: float
-
-
-def locate(record: Record) -> Point | None:
-    """Where a case stands, or None: it has no result, no stated cost, or does no arithmetic.
-
-    FLOP are of all engines, matrix, vector and scalar; bytes are those moved if nothing stays on
-    the chip between operators.
-    """
-    cost, time = record.cost, call_time(record)
-    if record.status is not Status.OK or cost is None or time is None or time.value <= 0:
-        return None
-    flops = cost.flops + cost.vector_flops + cost.scalar_flops
-    if flops <= 0 or cost.bytes_moved <= 0:
-        return None
-    return Point(record, flops / cost.bytes_moved, flops / time.value / record.case.devices)
-
-
 def roofline_section(runs: Sequence[PageRun]) -> Section | None:
     """A chart for each device of each run; None where no case can be placed."""
     blocks: list[Chart | Notes] = []
     absent, left_out = 0, 0
     for title, run in zip(titles(runs), runs, strict=True):
-        for device in run.devices:
-            own = [r for r in run.records if r.device and name(r.device.name) == device]
-            points = [point for record in own if (point := locate(record)) is not None]
-            absent += sum(r.status is Status.OK for r in own) - len(points)
-            if not points:
+        for found in find_rooflines(run.records):
+            absent += found.absent
+            if not found.points:
                 continue
             if len(blocks) >= _MOST_CHARTS:
                 left_out += 1
                 continue
+            device = name(found.device)
             heading = device if len(runs) == 1 else f"{title}: {device}"
-            blocks.append(_chart(heading, f"roofline-{len(blocks) + 1}", points, own))
+            blocks.append(_chart(heading, f"roofline-{len(blocks) + 1}", found))
     if not blocks:
         return None
     notes = []
@@ -86,13 +55,28 @@ def roofline_section(runs: Sequence[PageRun]) -> Section | None:
     )
 
 
-def _chart(title: str, id_: str, points: list[Point], own: list[Record]) -> Chart:
-    shown = points[:MOST_POINTS]
-    ceilings = find_ceilings(own)
-    marks = [
+def marks_of(points: Sequence[Point]) -> list[Mark]:
+    """The marks of a chart, in series by dtype."""
+    return [
         Mark(point.intensity, point.flops_per_s, name(point.record.case.dtype), _said(point))
-        for point in shown
+        for point in points
     ]
+
+
+def chart_file(found: Roofline) -> str:
+    """The chart of a device with at least one point, as a picture that stands alone."""
+    shown = found.points[:MOST_POINTS]
+    drawn = draw(
+        plot_roofline(marks_of(shown), found.ceilings),
+        f"Roofline of {name(found.device)}",
+        f"{count(len(shown), 'case')} under {count(len(found.ceilings), 'roof')}",
+    )
+    return standalone(drawn)
+
+
+def _chart(title: str, id_: str, found: Roofline) -> Chart:
+    points, ceilings = found.points, found.ceilings
+    shown = points[:MOST_POINTS]
     said = f"{count(len(shown), 'case')} under {count(len(ceilings), 'roof')}"
     more = f"; {count(len(points) - len(shown), 'case')} more not drawn" * (
         len(points) > len(shown)
@@ -100,12 +84,14 @@ def _chart(title: str, id_: str, points: list[Point], own: list[Record]) -> Char
     return Chart(
         id_,
         draw(
-            plot_roofline(marks, ceilings),
+            plot_roofline(marks_of(shown), ceilings),
             f"Roofline of {title}",
             f"{said}; the table below has them",
         ),
         f"{title}: {said}{more}",
-        _data(title, f"{id_}-data", shown, ceilings, known_ceilings(own)),
+        _data(
+            title, f"{id_}-data", shown, ceilings, known_ceilings([point.record for point in shown])
+        ),
         narrowest_px=620,
     )
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET  # builds and reads our renderer's output, no stranger's file
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from .palette import CLASSES, theme
+from .palette import CLASSES, FONT, theme
 from .text import one_line
 
 _NAMESPACE = "{http://www.w3.org/2000/svg}"
@@ -25,6 +26,8 @@ _ATTRIBUTES = frozenset((*_PLACE, *_LOOK, *_TEXT))
 _COLOURS = {"fill": "f", "stroke": "s"}
 _NO_COLOUR = frozenset({"none", "transparent"})
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{2,}(?:e[+-]?\d+)?")
+#: What a page's own style says of its charts.
+_ALONE = "svg { background: var(--paper); } text.s-paper { paint-order: stroke; }"
 #: The class of a mark that stands for a datum; tests and the reader's pointer find it by that.
 MARK = "mark"
 
@@ -45,6 +48,14 @@ def draw(chart: Any, title: str, description: str) -> Markup:
     # No address is allowed, though no chart here names one: nothing is fetched.
     drawn = vl_convert.vegalite_to_svg(spec, vl_version=version, allowed_base_urls=[])
     return embed(drawn, title, description)
+
+
+def standalone(element: Markup) -> str:
+    """An element of a page as a file of its own, in the colours of the page, light and dark."""
+    style = Path(__file__).with_name("palette.css").read_text(encoding="utf-8")
+    head, rest = str(element).split(">", 1)
+    head = head.replace("<svg ", f'<svg xmlns="{_NAMESPACE[1:-1]}" font-family="{FONT}" ', 1)
+    return f"{head}><style>{style}{_ALONE}</style>{rest}\n"
 
 
 def embed(drawn: str, title: str, description: str) -> Markup:

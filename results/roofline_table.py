@@ -1,0 +1,119 @@
+"""Rooflines for a terminal: the chart, each case with what binds it, the roofs and the ridges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from rich.console import Console
+
+from .columns import Column, fitted_table, say
+from .printable import printable
+from .quantity import UNKNOWN, format_fraction, format_rate, format_seconds
+from .rates import call_time
+from .record import RoofData
+from .roofline_chart import draw_chart, signs_of
+from .roofline_frame import label_of
+from .rooflines import Ceiling, Point, Ridge, Roofline, above_limits, binding_roof
+from .table import CEILINGS, name_case
+
+MOST_ROWS = 60
+_DROPPED_FIRST = ("time", "of roof")
+
+
+def print_rooflines(rooflines: Sequence[Roofline], console: Console, most: int = MOST_ROWS) -> None:
+    """One device after another."""
+    for number, found in enumerate(rooflines):
+        if number:
+            console.print()
+        _print_one(found, console, most)
+
+
+def _print_one(found: Roofline, console: Console, most: int) -> None:
+    console.print(printable(found.device), style="bold", markup=False)
+    if found.absent:
+        many = "s" if found.absent > 1 else ""
+        say(
+            console,
+            f"{found.absent} case{many} with a result and no place here: a copy does no "
+            "arithmetic, and a workload may state no cost",
+            "dim",
+        )
+    if not found.points:
+        return
+    unicode = console.encoding.lower().startswith("utf")
+    for line in draw_chart(found.points, found.ceilings, console.width, unicode=unicode):
+        console.print(line, markup=False, highlight=False, no_wrap=True)
+    signs = signs_of(found.points)
+    columns: list[Column[Point]] = [
+        Column("", "left", lambda point: signs[point.record.case.dtype]),
+        Column("case", "left", _name, folds=True),
+        Column("FLOP/B", "right", lambda point: f"{point.intensity:.3g}"),
+        Column("rate", "right", lambda point: format_rate(point.flops_per_s, "FLOP/s")),
+        Column("time", "right", lambda point: format_seconds(_time(point))),
+        Column("bound by", "left", _bound),
+        *(
+            Column(f"of {ceiling}", "right", partial(_part, ceiling=ceiling))
+            for ceiling in CEILINGS
+            if any(_roof(point, ceiling) for point in found.points)
+        ),
+    ]
+    shown = sorted(found.points, key=lambda point: point.intensity)[:most]
+    console.print(fitted_table(columns, shown, console.width, _DROPPED_FIRST))
+    if len(found.points) > most:
+        say(console, f"{len(found.points) - most} cases more: --rows", "dim")
+    _print_roofs(found, console)
+    for point in above_limits(found.points):
+        say(console, f"above its roof: {name_case(point.record)}; something is wrong", "bold red")
+
+
+def _print_roofs(found: Roofline, console: Console) -> None:
+    roofs: list[Column[Ceiling]] = [
+        Column("roof", "left", label_of),
+        Column("ceiling", "left", lambda one: one.ceiling),
+    ]
+    ridges: list[Column[Ridge]] = [
+        Column("ridge", "left", lambda one: f"{one.dtype} and {one.level}"),
+        Column("ceiling", "left", lambda one: one.ceiling),
+        Column("FLOP/B", "right", lambda one: f"{one.flops_per_byte:,.3g}"),
+    ]
+    if found.ceilings:
+        console.print(fitted_table(roofs, found.ceilings, console.width, ()))
+        for one in found.ceilings:
+            say(console, printable(f"{one.name}, {one.ceiling}: {one.words}"), "dim")
+    if found.ridges:
+        console.print(fitted_table(ridges, found.ridges, console.width, ()))
+    unknown = dict.fromkeys(
+        f"{roof.ceiling}: {roof.reason}"
+        for point in found.points
+        for roof in point.record.roofs
+        if roof.reason
+    )
+    for reason in unknown:
+        say(console, printable(reason), "dim")
+
+
+def _name(point: Point) -> str:
+    case = point.record.case
+    return printable(f"{case.workload} {case.configuration} {case.dtype} {case.mode}")
+
+
+def _time(point: Point) -> float | None:
+    time = call_time(point.record)
+    return None if time is None else time.value
+
+
+def _roof(point: Point, ceiling: str) -> RoofData | None:
+    found = (roof for roof in point.record.roofs if roof.ceiling == ceiling)
+    return next((roof for roof in found if roof.fraction is not None), None)
+
+
+def _part(point: Point, ceiling: str) -> str:
+    roof = _roof(point, ceiling)
+    return UNKNOWN if roof is None else format_fraction(roof.fraction)
+
+
+def _bound(point: Point) -> str:
+    """What binds, by the ceiling whose floor is the highest of those known."""
+    roof = binding_roof(point.record)
+    return UNKNOWN if roof is None else f"{printable(roof.bound or UNKNOWN)}, {roof.ceiling}"

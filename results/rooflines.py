@@ -1,0 +1,151 @@
+"""The roofline of each device: where its cases stand, and the roofs that their records name.
+
+S. Williams, A. Waterman, D. Patterson, Roofline: an insightful visual performance model for
+multicore architectures, Communications of the ACM 52 (4), 2009.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from .rates import call_time
+from .record import Record, RoofData, Status
+
+#: Above this part of a roof that nothing can pass a point doesn't lie under it.
+ABOVE = 1.05
+#: What nothing can pass; others' best and this machine's own can be passed by a better day.
+LIMITS = ("datasheet", "engine", "derived")
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """One roof: of arithmetic in FLOP/s (``name`` is the dtype) or of a memory level in B/s.
+
+    ``words`` is the figure as the records have it, with how it comes about.
+    """
+
+    kind: Literal["arithmetic", "memory"]
+    name: str
+    ceiling: str
+    rate: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ridge:
+    """FLOP a byte at which arithmetic in ``dtype`` and ``level`` meet under ``ceiling``."""
+
+    ceiling: str
+    dtype: str
+    level: str
+    flops_per_byte: float
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A case in the plane: FLOP per byte, and FLOP per second of one device."""
+
+    record: Record
+    intensity: float
+    flops_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Roofline:
+    """A device with its points under its roofs. ``absent`` counts cases with a result and no
+    place: a copy does no arithmetic, and a workload may state no cost."""
+
+    device: str
+    points: list[Point]
+    ceilings: list[Ceiling]
+    ridges: list[Ridge]
+    absent: int
+
+
+def find_rooflines(records: Sequence[Record]) -> list[Roofline]:
+    """One for each device that a record names, in their order, whether it has points or not."""
+    devices = dict.fromkeys(record.device.name for record in records if record.device)
+    return [
+        _roofline(device, [r for r in records if r.device and r.device.name == device])
+        for device in devices
+    ]
+
+
+def _roofline(device: str, own: Sequence[Record]) -> Roofline:
+    points = [point for record in own if (point := locate(record)) is not None]
+    ok = sum(record.status is Status.OK for record in own)
+    ceilings = find_ceilings(own)
+    return Roofline(device, points, ceilings, find_ridges(ceilings), ok - len(points))
+
+
+def locate(record: Record) -> Point | None:
+    """Where a case stands, or None: it has no result, no stated cost, or does no arithmetic.
+
+    FLOP are of all engines, matrix, vector and scalar; bytes are those that its roofs count: all
+    that operators move, or where they are compiled together what needn't stay between them.
+    """
+    cost, time = record.cost, call_time(record)
+    if record.status is not Status.OK or cost is None or time is None or time.value <= 0:
+        return None
+    flops = cost.flops + cost.vector_flops + cost.scalar_flops
+    counted = (roof.level_bytes for roof in record.roofs if roof.level_bytes is not None)
+    moved = next(counted, cost.bytes_moved)
+    if flops <= 0 or moved <= 0:
+        return None
+    return Point(record, flops / moved, flops / time.value / record.case.devices)
+
+
+def find_ceilings(records: Iterable[Record]) -> list[Ceiling]:
+    """Each roof that the records name, the fastest figure of each: a cache level has a rate for
+    every working set that was measured in it."""
+    found: dict[tuple[str, str, str], Ceiling] = {}
+    for record in records:
+        for roof in record.roofs:
+            for one in _ceilings_of(record, roof):
+                key = one.kind, one.name, one.ceiling
+                if key not in found or one.rate > found[key].rate:
+                    found[key] = one
+    return sorted(found.values(), key=lambda one: (one.kind, -one.rate))
+
+
+def find_ridges(ceilings: Sequence[Ceiling]) -> list[Ridge]:
+    """Where each arithmetic meets each memory of the same ceiling; the least first."""
+    ridges = [
+        Ridge(top.ceiling, top.name, side.name, top.rate / side.rate)
+        for top in ceilings
+        for side in ceilings
+        if top.kind == "arithmetic" and side.kind == "memory" and top.ceiling == side.ceiling
+    ]
+    return sorted(ridges, key=lambda one: one.flops_per_byte)
+
+
+def _ceilings_of(record: Record, roof: RoofData) -> Iterator[Ceiling]:
+    if roof.flops_per_s:
+        yield Ceiling(
+            "arithmetic", record.case.dtype, roof.ceiling, roof.flops_per_s, roof.mfu_denominator
+        )
+    if roof.level and roof.level_bytes_per_s:
+        yield Ceiling(
+            "memory", roof.level, roof.ceiling, roof.level_bytes_per_s, roof.level_denominator
+        )
+
+
+def binding_roof(record: Record) -> RoofData | None:
+    """The roof that allows the least speed, which is the one to speak of; None where the case is
+    held against none whose floor is known."""
+    known = [roof for roof in record.roofs if roof.floor_s is not None]
+    return max(known, key=lambda roof: roof.floor_s or 0.0, default=None)
+
+
+def above_limits(points: Iterable[Point]) -> list[Point]:
+    """The points that lie above a roof which nothing can pass."""
+    return [
+        point
+        for point in points
+        if any(
+            roof.ceiling in LIMITS and roof.fraction is not None and roof.fraction > ABOVE
+            for roof in point.record.roofs
+        )
+    ]
