@@ -84,10 +84,11 @@ def _print_roofs(found: Roofline, console: Console) -> None:
     if found.ridges:
         console.print(fitted_table(ridges, found.ridges, console.width, ()))
     unknown = dict.fromkeys(
-        f"{roof.ceiling}: {roof.reason}"
+        f"{roof.ceiling}: {part}"
         for point in found.points
         for roof in point.record.roofs
-        if roof.reason
+        for part in roof.reason.split("; ")
+        if part
     )
     for reason in unknown:
         say(console, printable(reason), "dim")

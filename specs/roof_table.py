@@ -158,7 +158,7 @@ def _scratch(chip: Chip, cores: int | None) -> Iterator[RoofLine]:
 
 def _scratch_words(size: Figure, bandwidth: Figure | None, cores: int) -> str:
     held = words_of_size(int(convert(size.si, 1, cores)))
-    words = f"{size.words} a core x {cores} cores = {held}"
+    words = f"{size.words} a core x {cores} {'core' if cores == 1 else 'cores'} = {held}"
     if bandwidth is None:
         return words
     note = f" ({bandwidth.origin.note})" if bandwidth.origin.note else ""

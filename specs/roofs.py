@@ -57,12 +57,13 @@ def roof_of_measured(chip: Chip, share: float, dtype: str) -> Roof | None:
     flops, carried = engine.si * limit.si * cores, dma.si * cores
     tensor = Rate(
         flops,
-        f"{engine.words} bf16 tensor engine a core x {limit.value:g} of its time x {cores} "
-        f"cores = {words_of_rate(flops, 'FLOP/s')}",
+        f"{engine.words} bf16 tensor engine a core x {limit.value:g} of its time x "
+        f"{_cores(cores)} = {words_of_rate(flops, 'FLOP/s')}, {_measured_by(engine)}",
     )
     if dtype != "bf16":
         tensor = Rate(None, reason=f"nobody measured {dtype} on {chip.id}")
-    words = f"{dma.words} DMA a core x {cores} cores = {words_of_rate(carried, 'B/s')}"
+    words = f"{dma.words} DMA a core x {_cores(cores)} = {words_of_rate(carried, 'B/s')}, "
+    words += _measured_by(dma)
     unmeasured = Rate(None, reason=f"nobody measured it of {chip.id}")
     return Roof(
         ceiling="measured",
@@ -197,7 +198,7 @@ def _times_cores(chip: Chip, share: float, figure: Figure, what: str) -> Rate:
         return Rate(None, reason=f"share {share:g} isn't a whole number of {chip.id}'s cores")
     rate = figure.si * cores
     total = words_of_rate(rate, "FLOP/s")
-    return Rate(rate, f"{_said(figure)} {what} a core x {cores} cores = {total}")
+    return Rate(rate, f"{_said(figure)} {what} a core x {_cores(cores)} = {total}")
 
 
 def _published(chip: Chip, share: float) -> Level:
@@ -220,7 +221,7 @@ def _carried(chip: Chip, share: float) -> Level:
     rate = figure.si * cores
     if rate >= memory.bytes_per_s:
         return memory
-    words = f"{_said(figure)} DMA a core x {cores} cores = {words_of_rate(rate, 'B/s')}"
+    words = f"{_said(figure)} DMA a core x {_cores(cores)} = {words_of_rate(rate, 'B/s')}"
     return Level(memory.name, None, rate, words)
 
 
@@ -242,6 +243,14 @@ def _on_chip(chip: Chip, share: float) -> tuple[tuple[Level, ...], float | None]
     if not levels:
         return (), None
     return tuple(levels), sum(level.capacity_bytes or 0.0 for level in levels)
+
+
+def _cores(count: int) -> str:
+    return "1 core" if count == 1 else f"{count} cores"
+
+
+def _measured_by(figure: Figure) -> str:
+    return f"measured: {figure.origin.source}, {figure.origin.date}"
 
 
 def _said(figure: Figure) -> str:

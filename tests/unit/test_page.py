@@ -12,7 +12,6 @@ from trnbench.bench.report import run_report_command
 from trnbench.results.compare import compare
 from trnbench.results.frame import frame_of
 from trnbench.results.page import PageRun, render_page, require_extra
-from trnbench.results.page.ceilings import read_rate
 from trnbench.results.page.document import MissingExtraError
 from trnbench.results.page.runs import titles
 from trnbench.results.page.speedup import format_interval, invert
@@ -273,20 +272,6 @@ def test_runs_of_one_title_are_told_apart(make):
         "same (A)",
         "same (B)",
     ]
-
-
-@pytest.mark.parametrize(
-    ("words", "unit", "rate"),
-    [
-        ("fp32 on 1 core: 32 FLOP/cycle x 3.69 GHz = 118 GFLOP/s", "FLOP/s", 118e9),
-        ("HBM 880 GB/s", "B/s", 880e9),
-        ("HBM 880 GB/s", "FLOP/s", None),
-        ("0 B/s", "B/s", None),
-        ("no published rate", "FLOP/s", None),
-    ],
-)
-def test_a_roof_is_read_from_the_words_of_a_record(words, unit, rate):
-    assert read_rate(words, unit) == rate
 
 
 @pytest.mark.parametrize(

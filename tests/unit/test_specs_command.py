@@ -200,6 +200,7 @@ def test_a_file_that_isnt_there_is_named(tmp_path):
         ["list"],
         ["show", "trainium3"],
         ["units", "trainium2"],
+        ["roofline", "trainium2"],
         ["compare", "trainium2", "h100_sxm"],
     ],
 )
