@@ -22,7 +22,6 @@ from ..results.record import (
 )
 from ..results.store import case_id
 from ..specs.attained import AttainedCeiling
-from ..specs.catalog import load_catalog
 from .ceiling_store import explain_absence, find_ceiling, load_ceiling
 from .options import RunOptions
 from .reference import counted_cost
@@ -45,7 +44,7 @@ class Assembly:
         self.external_costs = external_costs
         #: Where the run's references lie, and beside them what was counted for want of a formula.
         self.references: Path | None = None
-        self.catalog_version = load_catalog().version
+        self.catalog_version = session.catalog.version
         self._ceilings: dict[str, tuple[AttainedCeiling | None, str]] = {}
         # A broken file must be named before anything is measured, not half way through.
         for path in options.out.glob(f"ceiling-*-{session.environment.machine}*.json"):
@@ -170,7 +169,7 @@ class Assembly:
             clock_hz = self.session.clock_hz(key.backend)
             physical = cpu_roofs(cost, device, dtype, call_s, clock_hz, fused=fused)
         else:
-            physical = catalog_roofs(cost, device, dtype, call_s, fused=fused)
+            physical = catalog_roofs(cost, device, dtype, call_s, self.session.catalog, fused=fused)
         attained = attained_roof(cost, dtype, call_s, ceiling, absence, fused=fused)
         roofs: list[RoofData] = [*physical.roofs, *attained.roofs]
         return Held(roofs, physical.above, attained.stale)

@@ -217,6 +217,15 @@ def run(
             help="Compile caches: as they are, or the run's own, empty at first.",
         ),
     ] = "kept",
+    chip_file: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--chip-file",
+            "--bench-chip-file",
+            metavar="FILE",
+            help="A chip of your own, to hold its cases against: a TOML file of the catalog's form.",
+        ),
+    ] = None,
     load: Load = None,
     label: Annotated[
         str, typer.Option("--label", "--bench-label", help="A name for the run.")
@@ -243,6 +252,7 @@ def run(
         cores=cores,
         lnc=lnc,
         cache=cache,
+        chip_file=chip_file or (),
         load=load or (),
         label=label,
         out=str(out),

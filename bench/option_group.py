@@ -140,6 +140,13 @@ def add_options(parser: pytest.Parser) -> None:
         help="Compile caches: as they are, or the run's own, empty at first. Default: %(default)s.",
     )
     group.addoption(
+        "--bench-chip-file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="A chip of your own, to hold its cases against: a TOML file of the catalog's form.",
+    )
+    group.addoption(
         "--bench-load",
         action="append",
         default=[],

@@ -44,6 +44,7 @@ class OptionTexts:
     cores: str | None = None
     lnc: str | None = None
     cache: str = "kept"
+    chip_file: Sequence[str] = ()
     load: Sequence[str] = ()
     label: str = ""
     out: str = str(DEFAULT_OUT)
@@ -74,6 +75,7 @@ def read_options(texts: OptionTexts, prefix: str, here: Path) -> RunOptions:
         cores=None if texts.cores is None else read_cores(f"{prefix}cores", texts.cores),
         lnc=None if texts.lnc is None else int(_known(prefix, "lnc", [texts.lnc], LNC)[0]),
         cache=_known(prefix, "cache", [texts.cache], CACHES)[0],
+        chip_files=read_chip_files(f"{prefix}chip-file", texts.chip_file, here),
         load=split_names(texts.load),
         label=texts.label,
         out=read_folder(f"{prefix}out", texts.out, here),
@@ -117,6 +119,22 @@ def read_positive(option: str, given: str, unit: str, scale: float = 1) -> float
             f"{option}: '{given}' given, a number of {unit} above 0 wanted, such as {option} 2.5"
         )
     return value
+
+
+def read_chip_files(option: str, given: Sequence[str], here: Path) -> tuple[Path, ...]:
+    """Files of chips that the catalog can stand beside its own; a relative one is taken from
+    ``here``."""
+    from ..specs.catalog import load_catalog
+    from ..specs.figure import CatalogError
+
+    files = tuple(dict.fromkeys(here / name for name in given))
+    try:
+        catalog = load_catalog(extra=files)
+        for chip_id in catalog.chip_ids if files else ():
+            catalog.chip(chip_id)
+    except CatalogError as error:
+        raise UsageError(f"{option}: {error}") from error
+    return files
 
 
 def read_folder(option: str, given: str, here: Path) -> Path:

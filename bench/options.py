@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..backends.protocol import Settings
 from .defaults import (
@@ -13,6 +14,9 @@ from .defaults import (
     DEFAULT_PROCESSES,
     DEFAULT_TIMEOUT_S,
 )
+
+if TYPE_CHECKING:
+    from ..specs.catalog import Catalog
 
 __all__ = [
     "DEFAULT_BUDGET_S",
@@ -41,6 +45,7 @@ class RunOptions:
     - ``cores``, ``lnc``: see ``backends.protocol.Settings``.
     - ``cache``: "kept" leaves compile caches as they are; "fresh" gives the run caches of its
       own, empty at first: the first process compiles cold, the others find what it made.
+    - ``chip_files``: files of chips of one's own, beside the catalog's.
     - ``load``: modules to import that register workloads or backends.
     - ``out``: the folder of the run's files.
     - ``resume``: ``None``, or the run to go on with ("" is the newest unfinished one).
@@ -59,10 +64,17 @@ class RunOptions:
     cores: str | None = None
     lnc: int | None = None
     cache: str = "kept"
+    chip_files: tuple[Path, ...] = ()
     load: tuple[str, ...] = ()
     label: str = ""
     out: Path = DEFAULT_OUT
     resume: str | None = None
+
+    def catalog(self) -> Catalog:
+        """The catalog that the run's devices are held against. Raises ``CatalogError``."""
+        from ..specs.catalog import load_catalog
+
+        return load_catalog(extra=self.chip_files)
 
     def settings(self) -> Settings:
         """What of it the backends read."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..results.record import CostData, Device, Record, RoofData
 from ..specs.attained import AttainedCeiling
-from ..specs.catalog import load_catalog
+from ..specs.catalog import Catalog, load_catalog
 from ..specs.cost import Cost
 from ..specs.microarchitecture import CpuFacts
 from ..specs.processor import cpu_peaks
@@ -29,13 +29,12 @@ class Held:
     stale: bool = False
 
 
-def identified(device: Device) -> Device:
-    """The device with its chip in the catalog and its share of that chip, where its backend
+def identified(device: Device, catalog: Catalog) -> Device:
+    """The device with its chip in ``catalog`` and its share of that chip, where its backend
     left that to the catalog: by the device's whole name and its memory, never guessed."""
     is_cpu = device.facts.get("architecture") is not None
     if device.chip is not None or is_cpu or device.simulated:
         return device
-    catalog = load_catalog()
     chip, reason = catalog.match_device(device.name, device.memory_bytes)
     if chip is None:
         return device.model_copy(update={"chip_reason": reason})
@@ -45,12 +44,21 @@ def identified(device: Device) -> Device:
 
 
 def catalog_roofs(
-    cost: CostData, device: Device, dtype: str, call_s: float, *, fused: bool = False
+    cost: CostData,
+    device: Device,
+    dtype: str,
+    call_s: float,
+    catalog: Catalog,
+    *,
+    fused: bool = False,
 ) -> Held:
     """Datasheet and engine ceilings of a chip in the catalog, and what others measured of it."""
     if device.chip is None or device.share is None:
         return Held([_unknown("datasheet", device.chip_reason)])
-    chip = load_catalog().chip(device.chip)
+    if device.chip not in catalog.chip_ids:
+        reason = f"'{device.chip}' isn't in the catalog; give its file with --bench-chip-file"
+        return Held([_unknown("datasheet", reason)])
+    chip = catalog.chip(device.chip)
     roofs = [
         roof_of_chip(chip, device.share, dtype, "datasheet"),
         roof_of_chip(chip, device.share, dtype, "engine"),
@@ -70,7 +78,8 @@ def published_roofs(record: Record) -> list[RoofData]:
         # What part of the work was whose, and what the links took, isn't said.
         reason = f"published for {record.case.devices} devices together; a roof here is of one"
         return [_unknown("datasheet", reason)]
-    return catalog_roofs(record.cost, device, record.case.dtype, time.value).roofs
+    catalog = load_catalog()
+    return catalog_roofs(record.cost, device, record.case.dtype, time.value, catalog).roofs
 
 
 def cpu_roofs(

@@ -19,6 +19,7 @@ from ..results.store import (
     new_run_id,
     resume_run,
 )
+from ..specs.catalog import Catalog
 from .environment import environment
 from .errors import UsageError
 from .options import RunOptions
@@ -60,8 +61,10 @@ class Session:
         outcomes: dict[str, list[ProcessOutcome]],
         devices: Mapping[str, Device],
         records: Sequence[Record],
+        catalog: Catalog,
     ) -> None:
         self.environment = here
+        self.catalog = catalog
         self._writer = writer
         self._processes = processes
         self._outcomes = outcomes
@@ -130,7 +133,7 @@ class Session:
     def keep(self, key: CaseKey, outcome: ProcessOutcome, device: Device | None) -> None:
         """Write an outcome to the journal before anything else is measured."""
         if device is not None and key.backend not in self._devices:
-            self._devices[key.backend] = identified(_publishable_device(device))
+            self._devices[key.backend] = identified(_publishable_device(device), self.catalog)
         outcome = _publishable(outcome)
         self._writer.journal(key, outcome, self._devices.get(key.backend))
         self._outcomes.setdefault(case_id(key), []).append(outcome)
@@ -157,7 +160,7 @@ def open_session(keys: Sequence[CaseKey], options: RunOptions, role: str) -> Ses
     """
     if not keys:
         raise UsageError("no cases selected; see what there is with: trnbench list")
-    here = environment(options.threads)
+    here, catalog = environment(options.threads), options.catalog()
     header = RunHeader(
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         label=options.label,
@@ -167,7 +170,7 @@ def open_session(keys: Sequence[CaseKey], options: RunOptions, role: str) -> Ses
     )
     if options.resume is None:
         writer = create_run(options.out, new_run_id(), header)
-        return Session(writer, here, options.processes, {}, {}, ())
+        return Session(writer, here, options.processes, {}, {}, (), catalog)
     writer, journal, stored = resume_run(find_run(options.out, options.resume, role))
     try:
         _require_same(header, journal.header, journal.run)
@@ -175,7 +178,13 @@ def open_session(keys: Sequence[CaseKey], options: RunOptions, role: str) -> Ses
         writer.close()
         raise
     return Session(
-        writer, here, options.processes, journal.outcomes, journal.devices, stored.records
+        writer,
+        here,
+        options.processes,
+        journal.outcomes,
+        journal.devices,
+        stored.records,
+        catalog,
     )
 
 

@@ -162,6 +162,17 @@ class StandIn(CpuBackend):
         return dataclasses.replace(super().identity(), name="simulated cpu", simulated=True)
 
 
+class Acme(CpuBackend):
+    """A device that calls itself as the chip of docs/examples/my_chip.toml does."""
+
+    name = "acme"
+
+    def identity(self):
+        own = super().identity()
+        facts = {k: v for k, v in own.facts.items() if k != "architecture"}
+        return dataclasses.replace(own, name="Acme One", memory_bytes=128 * 10**9, facts=facts)
+
+
 class Falling(CpuBackend):
     """Says of every second operator that the host ran it."""
 
@@ -236,5 +247,5 @@ class Unlit(Explaining):
         raise RuntimeError("claiming the device failed\nE-42 no lanterns left")
 
 
-for kind in (OnceBusy, OnceListed, Unlit):
+for kind in (Acme, OnceBusy, OnceListed, Unlit):
     registry.register(kind.name, kind)

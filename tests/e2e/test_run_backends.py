@@ -53,6 +53,27 @@ def test_a_stand_in_is_simulated_and_held_against_nothing(folder):
     assert "SIMULATED" in done.stdout
 
 
+def test_a_chip_of_ones_own_is_recognised_and_its_cases_are_held_against_it(folder):
+    chip = HERE.parents[1] / "docs" / "examples" / "my_chip.toml"
+    options = (*LIMITS, "--budget", "0.3", "--chip-file", str(chip))
+    _, (record,) = run(folder, "acme", "matmul[skinny-m1-bf16-eager", options=options)
+    datasheet = record["roofs"][0]
+
+    assert (record["device"]["chip"], record["device"]["share"]) == ("acme_one", 1.0)
+    assert datasheet["ceiling"] == "datasheet"
+    assert datasheet["flops_per_s"] == 800e12
+    assert "800 TFLOP/s dense bf16" in datasheet["mfu_denominator"]
+    assert 0 < datasheet["fraction"] < 1
+
+
+def test_without_its_file_the_same_device_has_no_roof_and_says_so(folder):
+    options = (*LIMITS, "--budget", "0.3")
+    _, (record,) = run(folder, "acme", "matmul[skinny-m1-bf16-eager", options=options)
+
+    assert record["device"]["chip"] is None
+    assert record["roofs"][0]["reason"] == "no chip of the catalog reports itself as 'Acme One'"
+
+
 def test_a_fallback_keeps_its_samples_and_is_no_result(folder):
     done, (record,) = run(folder, "falling")
 

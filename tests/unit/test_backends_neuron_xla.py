@@ -17,6 +17,7 @@ from trnbench.backends.protocol import Settings
 from trnbench.backends.xla import XlaStack
 from trnbench.bench.roofs import identified
 from trnbench.results.record import Device
+from trnbench.specs.catalog import load_catalog
 
 GB32, GB96 = 32 * 2**30, 96 * 2**30
 
@@ -335,7 +336,7 @@ def test_the_identity_counts_the_cores_that_are_used(
 ):
     identity = started(FakeStack(kind), a_setup(name)).identity()
     fields = {field: getattr(identity, field) for field in Device.model_fields if field != "facts"}
-    device = identified(Device(**fields, facts=dict(identity.facts)))
+    device = identified(Device(**fields, facts=dict(identity.facts)), load_catalog())
 
     assert (identity.name, identity.facts["mode"]) == (name, mode)
     assert identity.cores_used == cores

@@ -7,6 +7,7 @@ import pytest
 from trnbench.bench.roofs import attained_roof, catalog_roofs, cpu_roofs, identified
 from trnbench.results.record import CostData, Device
 from trnbench.specs.attained import AttainedBandwidth, AttainedCeiling, AttainedMatmul
+from trnbench.specs.catalog import load_catalog
 
 H100_BF16 = 989e12
 N = 8192
@@ -51,7 +52,7 @@ def matmul(n: int = N, itemsize: int = 2) -> CostData:
     ],
 )
 def test_a_device_is_found_in_the_catalog_by_its_whole_name(name, memory_bytes, chip, share):
-    found = identified(device(name, memory_bytes))
+    found = identified(device(name, memory_bytes), load_catalog())
 
     assert (found.chip, found.share) == (chip, share)
     assert (found.chip_reason == "") == (chip is not None)
@@ -60,24 +61,28 @@ def test_a_device_is_found_in_the_catalog_by_its_whole_name(name, memory_bytes, 
 def test_a_cpu_is_left_to_its_own_facts():
     cpu = device("NVIDIA H100 80GB HBM3", 1, architecture="x86_64")
 
-    assert identified(cpu) is cpu
+    assert identified(cpu, load_catalog()) is cpu
 
 
 def test_the_fraction_is_of_the_share_of_the_chip_that_was_used():
-    whole = identified(device("NVIDIA H100 80GB HBM3", 85_000_000_000))
+    whole = identified(device("NVIDIA H100 80GB HBM3", 85_000_000_000), load_catalog())
     half = whole.model_copy(update={"share": 0.5})
     call_s = 2 * matmul().flops / H100_BF16
 
-    assert catalog_roofs(matmul(), whole, "bf16", call_s).roofs[0].fraction == pytest.approx(0.5)
-    assert catalog_roofs(matmul(), half, "bf16", call_s).roofs[0].fraction == pytest.approx(1.0)
+    assert catalog_roofs(matmul(), whole, "bf16", call_s, load_catalog()).roofs[
+        0
+    ].fraction == pytest.approx(0.5)
+    assert catalog_roofs(matmul(), half, "bf16", call_s, load_catalog()).roofs[
+        0
+    ].fraction == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(("speed", "passes"), [(1.04, False), (1.06, True)])
 def test_more_than_105_percent_of_a_datasheet_is_above_the_roof(speed, passes):
-    h100 = identified(device("NVIDIA H100 80GB HBM3", 85_000_000_000))
+    h100 = identified(device("NVIDIA H100 80GB HBM3", 85_000_000_000), load_catalog())
     call_s = matmul().flops / H100_BF16 / speed
 
-    held = catalog_roofs(matmul(), h100, "bf16", call_s)
+    held = catalog_roofs(matmul(), h100, "bf16", call_s, load_catalog())
 
     assert (held.above is not None) == passes
     assert held.roofs[0].ceiling == "datasheet"
@@ -86,9 +91,9 @@ def test_more_than_105_percent_of_a_datasheet_is_above_the_roof(speed, passes):
 
 
 def test_an_unknown_device_has_no_fraction_and_is_never_above():
-    unknown = identified(device("NVIDIA GeForce RTX 4090", 25_000_000_000))
+    unknown = identified(device("NVIDIA GeForce RTX 4090", 25_000_000_000), load_catalog())
 
-    held = catalog_roofs(matmul(), unknown, "bf16", 1e-9)
+    held = catalog_roofs(matmul(), unknown, "bf16", 1e-9, load_catalog())
 
     assert held.above is None
     assert [(r.fraction, bool(r.reason)) for r in held.roofs] == [(None, True)]
@@ -162,13 +167,13 @@ def test_without_a_stored_ceiling_the_attained_fraction_is_null_with_the_mend():
 
 
 def test_mfu_is_the_models_work_over_the_matrix_rate():
-    h100 = identified(device("NVIDIA H100 80GB HBM3", 85_000_000_000))
+    h100 = identified(device("NVIDIA H100 80GB HBM3", 85_000_000_000), load_catalog())
     work = matmul()
     twice = work.model_copy(update={"flops_recomputed": work.flops // 2})
     call_s = 4 * work.flops / H100_BF16
 
     (once, *_), (again, *_) = (
-        catalog_roofs(cost, h100, "bf16", call_s).roofs for cost in (work, twice)
+        catalog_roofs(cost, h100, "bf16", call_s, load_catalog()).roofs for cost in (work, twice)
     )
 
     assert (once.mfu, once.hfu) == (pytest.approx(0.25), None)
@@ -177,9 +182,9 @@ def test_mfu_is_the_models_work_over_the_matrix_rate():
 
 
 def test_what_multiplies_nothing_has_no_mfu():
-    h100 = identified(device("NVIDIA H100 80GB HBM3", 85_000_000_000))
+    h100 = identified(device("NVIDIA H100 80GB HBM3", 85_000_000_000), load_catalog())
     copy = matmul().model_copy(update={"flops": 0, "headline": "bytes"})
 
-    (roof, *_) = catalog_roofs(copy, h100, "bf16", 1.0).roofs
+    (roof, *_) = catalog_roofs(copy, h100, "bf16", 1.0, load_catalog()).roofs
 
     assert (roof.mfu, roof.hfu, roof.mfu_denominator) == (None, None, "")

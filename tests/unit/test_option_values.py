@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from trnbench.backends.threads import default_threads
 from trnbench.bench import cli, selection
 from trnbench.bench.errors import UsageError
-from trnbench.bench.option_values import GIB, read_positive, split_names
+from trnbench.bench.option_values import GIB, OptionTexts, read_options, read_positive, split_names
 from trnbench.bench.options import RunOptions
 from trnbench.bench.pytest_options import run_options
 
@@ -118,3 +118,38 @@ def test_a_number_is_scaled_and_finite_after_it():
     assert read_positive("--size", "2.5", "GiB", GIB) == 2.5 * GIB
     with pytest.raises(UsageError, match="'1e300' given, a number of GiB above 0"):
         read_positive("--size", "1e300", "GiB", 1e10)
+
+
+CHIP = Path(__file__).parents[2] / "docs" / "examples" / "my_chip.toml"
+
+
+def test_a_chips_file_is_taken_from_where_the_user_stands(tmp_path):
+    (tmp_path / "mine.toml").write_text(CHIP.read_text(encoding="utf-8"), encoding="utf-8")
+    options = read_options(
+        OptionTexts(chip_file=["mine.toml", str(tmp_path / "mine.toml")]), "--", tmp_path
+    )
+
+    assert options.chip_files == (tmp_path / "mine.toml",)
+    assert options.catalog().chip("acme_one").name == "Acme One"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('id = "acme_one"', 'id = "trainium2"', "an id that no other chip has"),
+        ("value = 800,", 'value = "800",', "peak_dense.bf16"),
+        ("[peak_dense]", "[peak_dense", "not valid TOML"),
+    ],
+)
+def test_a_faulty_chips_file_is_named_before_anything_is_measured(tmp_path, old, new, message):
+    text = CHIP.read_text(encoding="utf-8").replace(old, new)
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+
+    with pytest.raises(UsageError, match=r"--bench-chip-file: .*mine\.toml") as caught:
+        read_options(OptionTexts(chip_file=["mine.toml"]), "--bench-", tmp_path)
+    assert message in str(caught.value)
+
+
+def test_a_chips_file_that_isnt_there_is_named(tmp_path):
+    with pytest.raises(UsageError, match=r"--chip-file: none\.toml: no such file"):
+        read_options(OptionTexts(chip_file=["none.toml"]), "--", tmp_path)

@@ -47,7 +47,7 @@ def cases(make):
             bytes_useful=3 * n * n * 2,
             working_set_bytes=3 * n * n * 2,
         )
-        held = catalog_roofs(cost, device, dtype, seconds, fused=mode != "eager")
+        held = catalog_roofs(cost, device, dtype, seconds, load_catalog(), fused=mode != "eager")
         return make.record(
             make.case(
                 configuration=f"square-{n}",
@@ -109,8 +109,8 @@ def test_what_others_measured_of_the_chip_is_a_ceiling_and_no_limit(cases):
 def test_a_time_beyond_the_throttle_is_no_error_and_one_beyond_the_engine_is(make):
     cost = make.cost(flops=2 * 4096**3, bytes_moved=1, bytes_useful=1, working_set_bytes=1)
     device = chip_device(make, "trainium1", 0.5)
-    beside = catalog_roofs(cost, device, "bf16", 2 * 4096**3 / 90e12)
-    beyond = catalog_roofs(cost, device, "bf16", 2 * 4096**3 / 101e12)
+    beside = catalog_roofs(cost, device, "bf16", 2 * 4096**3 / 90e12, load_catalog())
+    beyond = catalog_roofs(cost, device, "bf16", 2 * 4096**3 / 101e12, load_catalog())
 
     assert beside.above is None
     assert "engine ceiling" in beyond.above or "datasheet ceiling" in beyond.above
@@ -120,8 +120,8 @@ def test_cuda_cores_have_the_rate_of_fp32_and_none_in_bf16(make):
     cost = make.cost(flops=0, vector_flops=10**12, bytes_moved=8, working_set_bytes=2**30)
     device = chip_device(make, "h100_sxm", 1.0)
 
-    (fp32,) = catalog_roofs(cost, device, "fp32", 1.0).roofs
-    (bf16,) = catalog_roofs(cost, device, "bf16", 1.0).roofs
+    (fp32,) = catalog_roofs(cost, device, "fp32", 1.0, load_catalog()).roofs
+    (bf16,) = catalog_roofs(cost, device, "bf16", 1.0, load_catalog()).roofs
 
     assert (fp32.bound, fp32.floor_s) == ("vector", pytest.approx(1 / 67))
     assert "67 TFLOP/s (unconfirmed) fp32 CUDA cores" in fp32.denominator
