@@ -181,7 +181,12 @@ def roofline(
 
 @app.command()
 def compare(
-    chips: Annotated[list[str], typer.Argument(metavar="A B...", help="Chips' ids.")],
+    chips: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="A B...", help="Ids of chips, or of instances, UltraServers and clusters."
+        ),
+    ],
     chip_file: ChipFile = None,
     per: Annotated[
         list[str] | None,
@@ -199,7 +204,7 @@ def compare(
 ) -> None:
     """Ratios to the first chip: each quantity per core, device, chip, instance, UltraServer, dollar."""
     from ..specs.catalog import load_catalog
-    from ..specs.chip_comparison import COMPARED, compare_chips
+    from ..specs.chip_comparison import COMPARED, compare_chips, find_subjects
     from .option_values import split_names
 
     units = split_names(per or ())
@@ -208,10 +213,10 @@ def compare(
             raise unknown("unit of silicon", unit, COMPARED)
     _check_purchase(purchase)
     if len(chips) < 2:
-        raise UsageError(f"one chip given ('{chips[0]}'); wanted two or more")
+        raise UsageError(f"one given ('{chips[0]}'); wanted two or more chips or systems")
     catalog = load_catalog(extra=chip_file or ())
     prices = _read_prices(price, catalog)
-    rows = compare_chips([catalog.chip(chip) for chip in chips], prices, region, purchase)
+    rows = compare_chips(find_subjects(chips, catalog), prices, region, purchase)
     rows = [row for row in rows if not units or row.unit in units]
     if as_json:
         print_json(rows)

@@ -226,7 +226,8 @@ def _compared(rows: Sequence[ComparisonRow], width: int) -> Table:
     for place, name in enumerate(names):
         columns.append(Column(name, "right", _compared_value(place), folds=True))
         if place:
-            columns.append(Column(f"{name} /{names[0]}", "right", _compared_ratio(place)))
+            heading = "ratio" if len(names) == 2 else f"{place + 1}:1"
+            columns.append(Column(heading, "right", _compared_ratio(place)))
     return fitted_table(columns, rows, width, ())
 
 

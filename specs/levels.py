@@ -51,11 +51,12 @@ class Amount:
 @dataclass(frozen=True, slots=True)
 class Market:
     """Which price a dollar-hour goes by: ``usd_per_chip_hour`` as somebody gave it, else the
-    catalog's in ``region`` and bought as ``purchase``, where these are named."""
+    catalog's of ``instance``, in ``region`` and bought as ``purchase``, where these are named."""
 
     usd_per_chip_hour: float | None = None
     region: str | None = None
     purchase: str | None = None
+    instance: str | None = None
 
 
 def convert(figure: float, of_chips: float, to_chips: float) -> float:
@@ -125,7 +126,7 @@ def _dollar_hours(chip: Chip, market: Market) -> tuple[Amount, ...]:
     given = market.usd_per_chip_hour
     if given is not None:
         return (Amount("dollar-hour", 1 / given, "", f"{given:g} USD, as given"),)
-    price = find_price(chip.id, None, market.region, market.purchase)
+    price = find_price(chip.id, market.instance, market.region, market.purchase)
     if price is None:
         return ()
     origin = Provenance(price.source, price.date, price.status)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from . import lint_chips, lint_systems
 from .catalog import load_catalog
+from .claim import load_claims
+from .claim_quantities import World
 from .figure import CatalogError
 from .finding import Finding
 from .prices import Price, load_prices
@@ -58,7 +60,29 @@ def lint(
     found += lint_chips.check_names(chips, catalog, systems)
     found += lint_systems.check_systems(systems, catalog, last_day)
     found += lint_systems.check_prices(prices, systems, catalog, last_day)
+    found += _check_claims(folder / "claims.toml", World(catalog, systems))
     return list(_first_of_each_field(found))
+
+
+def _check_claims(path: Path, world: World) -> Iterator[Finding]:
+    """What the file of claims holds, and the chips and systems that it names."""
+    if not path.exists():
+        return
+    try:
+        claims = load_claims(path)
+    except CatalogError as error:
+        yield Finding.of_error(error, path.name)
+        return
+    for claim in claims:
+        for field, names, known in (
+            ("chips", claim.chips, world.catalog.chip_ids),
+            ("baseline_chips", claim.baseline_chips, world.catalog.chip_ids),
+            ("systems", claim.systems, tuple(system.id for system in world.systems)),
+        ):
+            unknown = [name for name in names if name not in known]
+            if unknown:
+                given, wanted = f"'{unknown[0]}'", f"one of {', '.join(known)}"
+                yield Finding(path.name, "-", f"{claim.id}.{field}", "claim", given, wanted)
 
 
 def _without_consequences(faults: Sequence[Finding]) -> Iterator[Finding]:

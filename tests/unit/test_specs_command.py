@@ -120,7 +120,55 @@ def test_compare_gives_ratios_per_unit_of_silicon():
     assert without["cells"][1]["ratio"] is None
 
 
+def test_an_ultraserver_is_compared_by_its_name():
+    """The same number of chips on both sides, which is what a headline leaves out."""
+    rows = read(
+        "compare", "trn2_ultraserver", "trn3_gen1_ultraserver", "trn3_gen2_ultraserver",
+        "--per", "ultraserver,chip",
+    )  # fmt: skip
+    (bf16,) = [r for r in rows if (r["quantity"], r["unit"]) == ("dense bf16", "ultraserver")]
+
+    assert [cell["ratio"] for cell in bf16["cells"]] == [
+        1,
+        pytest.approx(671 / 667),
+        pytest.approx(144 * 671 / (64 * 667)),
+    ]
+    assert [cell["of"] for cell in bf16["cells"]] == [
+        "trn2_ultraserver, 64 chips",
+        "trn3_gen1_ultraserver, 64 chips",
+        "trn3_gen2_ultraserver, 144 chips",
+    ]
+    assert ratios(rows, "dense bf16")["chip"] == pytest.approx(671 / 667)
+
+
+def test_a_links_direction_stands_beside_its_figure():
+    rows = read("compare", "trainium2", "h100_sxm", "--per", "chip")
+    (link,) = [row for row in rows if row["quantity"] == "link"]
+
+    assert [cell["of"] for cell in link["cells"]] == [
+        "link's direction: not stated",
+        "link's direction: bidirectional (duplex)",
+    ]
+
+
+def test_an_instance_has_its_own_price():
+    rows = read("compare", "trn1.32xlarge", "trn1n.32xlarge", "trainium1", "--per", "chip")
+    (price,) = [row for row in rows if row["quantity"] == "price"]
+
+    assert [cell["value"] for cell in price["cells"]] == [
+        pytest.approx(find_price("trainium1", "trn1.32xlarge").usd_per_chip_hour),
+        pytest.approx(1.5488),
+        pytest.approx(find_price("trainium1").usd_per_chip_hour),
+    ]
+    own = read("compare", "trn1.32xlarge", "trn1n.32xlarge", "--price", "trainium1=2")
+    (price,) = [row for row in own if row["quantity"] == "price"]
+    assert [cell["value"] for cell in price["cells"]] == [2, 2]
+
+
 def test_compare_refuses_what_it_cant_compare():
+    unknown = str(run("compare", "l4", "trn2_ultrasrver").exception)
+    assert "unknown chip or system 'trn2_ultrasrver'" in unknown
+    assert "Did you mean 'trn2_ultraserver'?" in unknown
     assert "wanted two or more" in str(run("compare", "l4").exception)
     per = str(run("compare", "l4", "t4", "--per", "chp").exception)
     assert "unknown unit of silicon 'chp'" in per

@@ -18,7 +18,7 @@ SPECS = Path(__file__).parents[2] / "specs"
 def copy(tmp_path):
     """A directory with the catalog's files, to break."""
     shutil.copytree(SPECS / "chips", tmp_path / "chips")
-    for name in ("sources.toml", "instances.toml"):
+    for name in ("sources.toml", "instances.toml", "claims.toml"):
         shutil.copy(SPECS / name, tmp_path)
     return tmp_path
 
@@ -98,6 +98,12 @@ FAULTS = [
      "memory.bandwidth", "memory", "takes 23.9 s", "0.005 to 0.5 s"),
     ("peak a thousandth", "chips/a10g.toml", "[peak_dense]", 'unit = "TFLOP/s"', 'unit = "GFLOP/s"',
      "peak_dense", "memory", "FLOP per byte", "10 to 5000"),
+    ("claim of no chip", "claims.toml", 'id = "s000-speed-4x"', 'chips = ["trainium3"]', 'chips = ["trainium9"]',
+     "s000-speed-4x.chips", "claim", "'trainium9'", "trainium3"),
+    ("claim of no system", "claims.toml", 'id = "s004-inst-20.8"', 'systems = ["trn2.48xlarge"', 'systems = ["trn2.24xlarge"',
+     "s004-inst-20.8.systems", "claim", "'trn2.24xlarge'", "trn2.48xlarge"),
+    ("claim that says its verdict", "claims.toml", "[[claim]]", 'unit = "x"', 'unit = "x"\nverdict = "true"',
+     "-", "form", "given", "no such field: it is worked out"),
     ("date in the future", "chips/l40s.toml", "[power]", 'date = "2026-08-11"', 'date = "2062-08-11"',
      "power.tdp", "date", "'2062-08-11'", "future"),
     ("date that isn't ISO", "chips/l40s.toml", "[power]", 'date = "2026-08-11"', 'date = "August 2026"',
