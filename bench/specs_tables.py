@@ -126,7 +126,9 @@ def print_units(table: UnitTable) -> None:
         *(Column(name, "right", _counted(name)) for name in ("chips", "cores", "devices")),
         *(Column(_heading(name), "right", _converted(name, table)) for name in table.figures),
     ]
-    console.print(fitted_table(columns, table.rows, console.width, ("devices", "cores")))
+    headings = [_heading(name) for name in table.figures]
+    dropped = ("devices", "cores", *reversed(headings[1:]), "chips")
+    console.print(fitted_table(columns, table.rows, console.width, dropped))
     for name, figure in table.figures.items():
         mark = UNCONFIRMED if figure["unconfirmed"] else ""
         console.print(f"{_heading(name)}: {figure['printed']}{mark}", style="dim", markup=False)
