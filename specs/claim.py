@@ -53,6 +53,8 @@ _METRICS: dict[Quantity, Metric] = {
 }
 _FILE = Path(__file__).with_name("claims.toml")
 _PLAIN = ("", "x", "%", "chips", "date", "nm")
+#: As many as a double has, and the last that a date may be of.
+_MOST_DIGITS, _LAST_YEAR = 17, 9999
 _KEYS = {
     *("id", "document", "statement", "subject", "baseline", "level", "kind", "quantity"),
     *("chips", "baseline_chips", "systems", "dtypes", "value", "high", "text", "unit", "digits"),
@@ -193,11 +195,11 @@ class _Reader:
             high=self._number("high"),
             text=text,
             unit=unit,
-            digits=self._count("digits") or _digits(value),
+            digits=self._count("digits", _MOST_DIGITS) or _digits(value),
             comparator=self._choice("comparator", get_args(Comparator), "equal"),
             per=self._choice("per", LEVELS, level),
             factor=self._number("factor"),
-            since=self._count("since"),
+            since=self._count("since", _LAST_YEAR),
             needs=needs,
             measure=self._texts("measure"),
             metric=self._choice("metric", get_args(Metric), by_quantity),
@@ -233,12 +235,12 @@ class _Reader:
             raise self._fault(key, f"{value!r}", "a number")
         return float(value)
 
-    def _count(self, key: str) -> int | None:
+    def _count(self, key: str, most: int) -> int | None:
         value = self._entry.get(key)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise self._fault(key, f"{value!r}", "a whole number of 1 or more")
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+            raise self._fault(key, f"{value!r:.60}", f"a whole number from 1 to {most}")
         return value
 
     def _fault(self, key: str, given: str, wanted: str) -> CatalogError:

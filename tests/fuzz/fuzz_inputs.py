@@ -9,14 +9,11 @@ from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from fuzz_mutation import ODD, mutate
-from fuzz_seeds import seeds
+from fuzz_seeds import OF_RECORDS, seeds
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from trnbench.results.record import Record
-
-#: Targets whose files hold records.
-OF_RECORDS = ("records", "compare", "show", "page")
 
 _TEXTS = st.one_of(
     st.sampled_from([odd for odd in ODD if isinstance(odd, str) and odd.isprintable()]),

@@ -26,10 +26,12 @@ from trnbench.specs.attained import (
     AttainedMatmul,
     CacheSize,
 )
+from trnbench.specs.catalog import load_catalog
 
-UNIT = Path(__file__).parents[1] / "unit"
+ROOT = Path(__file__).parents[2]
+UNIT = ROOT / "tests" / "unit"
 #: Outputs of real tools, beside the project and no part of it.
-SAMPLES = Path(__file__).parents[3] / "shared" / "neuron_samples"
+SAMPLES = ROOT.parent / "shared" / "neuron_samples"
 #: A sample has thousands of lines of which all say the same.
 _LONGEST_SAMPLE = 20_000
 
@@ -80,7 +82,8 @@ def made_records() -> tuple[Record, ...]:
     )
     other = make.record(make.case(configuration="square-1024", mode="compiled", dtype="bf16"))
     estimate = other.summary.sustained if other.summary is not None else None
-    roofs = catalog_roofs(make.cost(), device, "bf16", estimate.value if estimate else 1e-3).roofs
+    call_s = estimate.value if estimate else 1e-3
+    roofs = catalog_roofs(make.cost(), device, "bf16", call_s, load_catalog()).roofs
     other = other.model_copy(
         update={
             "device": device,
@@ -222,6 +225,47 @@ def _neuron_tools() -> list[bytes]:
     return [*made, *_samples("neuron-ls"), *_samples("neuron-monitor")]
 
 
+def _claims() -> list[bytes]:
+    """The first of the catalog's claims, one of each kind, and one that says all it can."""
+    text = (ROOT / "specs" / "claims.toml").read_text(encoding="utf-8")
+    first = text.index("[[claim]]")
+    entries = text[first:].split("[[claim]]")[1:]
+    whole = """[[claim]]
+id = "mine"
+document = "document 9"
+statement = "An H100 has 3.9 to 4.4 times the peak of a Trainium2 in eight bits."
+subject = "H100"
+baseline = "Trainium2"
+level = "chip"
+kind = "ratio"
+quantity = ["peak", "memory_bandwidth"]
+chips = ["h100_sxm"]
+baseline_chips = ["trainium2"]
+systems = ["p5.48xlarge"]
+dtypes = ["fp8", "bf16"]
+value = 3.9
+high = 4.4
+unit = "x"
+digits = 2
+comparator = "equal"
+per = "chip"
+factor = 2.0
+since = 2020
+needs = "time"
+measure = ["matmul"]
+metric = "speed"
+"""
+    some = "".join(f"[[claim]]{entry}" for entry in entries[::9])
+    return [whole.encode(), some.encode(), f"[[claim]]{entries[0]}".encode()]
+
+
+def _chip() -> list[bytes]:
+    chips = [ROOT / "docs" / "examples" / "my_chip.toml"]
+    own = [path.read_bytes() for path in chips]
+    known = (ROOT / "specs" / "chips" / "trainium2.toml").read_bytes()
+    return [*own, known.replace(b'id = "trainium2"', b'id = "input"')]
+
+
 def _samples(name: str) -> list[bytes]:
     """None where the samples aren't here."""
     if not SAMPLES.is_dir():
@@ -243,8 +287,12 @@ _SEEDS = {
     "parquet": _parquet,
     "ceiling": _ceiling,
     "neuron-tools": _neuron_tools,
+    "roofline": _records,
+    "claims": _claims,
+    "chip": _chip,
 }
-_OF_RECORDS = ("records", "compare", "show", "page")
+#: Targets whose files hold records.
+OF_RECORDS = ("records", "compare", "show", "page", "roofline")
 
 
 @cache
@@ -252,7 +300,7 @@ def seeds(target: str, *, measured: bool = False) -> tuple[bytes, ...]:
     """The contents of files for a target that are in order; ``measured`` adds records that are
     measured now, which takes a quarter of a minute."""
     found = _SEEDS[target]()
-    if measured and target in _OF_RECORDS:
+    if measured and target in OF_RECORDS:
         found += [_lines(measured_records()), _lines(measured_records()[:1])]
     return tuple(found)
 

@@ -2,13 +2,14 @@
 
 A target takes a file and does with it what the commands do. Whatever the file holds, it ends
 well or with an error that is documented: ``StoreError`` and its kinds (``trnbench.results.lines``),
-or ``UsageError`` of a command.
+``CatalogError`` of a chip's or a claim's file, or ``UsageError`` of a command.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,8 +21,10 @@ import typer
 from rich.console import Console
 
 from trnbench.backends import neuron_ls, neuron_monitor
+from trnbench.bench import specs_commands
 from trnbench.bench.break_even import run_break_even_command
 from trnbench.bench.ceiling_store import load_ceiling
+from trnbench.bench.claims import claims
 from trnbench.bench.collectives import run_collectives_command
 from trnbench.bench.command_options import print_json
 from trnbench.bench.coverage import compare_coverage_command
@@ -29,7 +32,9 @@ from trnbench.bench.difference import baseline, diff
 from trnbench.bench.errors import UsageError
 from trnbench.bench.export import run_export_command
 from trnbench.bench.import_results import run_import_command
+from trnbench.bench.option_values import read_chip_files
 from trnbench.bench.report import run_report_command
+from trnbench.bench.roofline import roofline
 from trnbench.bench.run_check import Expectation, print_check
 from trnbench.bench.stored_commands import show
 from trnbench.results.archive import find_all_records, read_run
@@ -48,9 +53,10 @@ from trnbench.results.merge import merge
 from trnbench.results.store import read_journal, read_records
 from trnbench.results.validate import validate
 from trnbench.results.verdict import Rules
+from trnbench.specs.figure import CatalogError
 
 #: What a caller is told to expect; ``typer.Exit`` is how a command ends with an exit code.
-DOCUMENTED = (StoreError, UsageError, typer.Exit)
+DOCUMENTED = (StoreError, CatalogError, UsageError, typer.Exit)
 #: The classes of ``trnbench diff --fail-on`` that need nothing else.
 _GATE = (
     *("failing", "numeric", "above-roof", "slower", "missing", "not-comparable", "unpaired"),
@@ -241,6 +247,39 @@ def _neuron_tools(path: Path) -> None:
             parse(text)
 
 
+def _roofline(path: Path) -> None:
+    name, folder = str(path), path.parent
+    _attempt(
+        lambda: roofline([name], out=folder),
+        lambda: roofline([name], as_json=True, out=folder),
+        lambda: roofline([name, "known"], svg=path.with_name("chart.svg"), out=folder),
+    )
+
+
+def _claims(path: Path) -> None:
+    """Claims from a file, alone and beside records; then the catalog's own beside the file."""
+    known, folder = str(path.with_name("known.jsonl")), path.parent
+    _attempt(
+        lambda: claims(file=path),
+        lambda: claims(file=path, as_json=True, runs=[known], price=["h100_sxm=2"], out=folder),
+    )
+
+
+def _chip(path: Path) -> None:
+    """A chip's file wherever one may be given."""
+    ids = re.findall(rb"^id = \"([a-z0-9_]{1,40})\"", path.read_bytes(), re.MULTILINE)
+    chip = ids[0].decode() if ids else "input"
+    _attempt(
+        lambda: specs_commands.lint([path]),
+        lambda: specs_commands.list_chips([path]),
+        lambda: specs_commands.show(chip, chip_file=[path]),
+        lambda: specs_commands.units(chip, chip_file=[path]),
+        lambda: specs_commands.roofline(chip, chip_file=[path]),
+        lambda: specs_commands.compare(["trainium2", chip], chip_file=[path]),
+        lambda: read_chip_files("--chip-file", [str(path)], path.parent),
+    )
+
+
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
@@ -255,5 +294,8 @@ TARGETS: dict[str, Target] = {
         Target("parquet", _parquet, ".parquet"),
         Target("ceiling", _ceiling, ".json"),
         Target("neuron-tools", _neuron_tools, ".txt"),
+        Target("roofline", _roofline, ".jsonl"),
+        Target("claims", _claims, ".toml"),
+        Target("chip", _chip, ".toml"),
     )
 }

@@ -22,7 +22,7 @@ def test_a_seed_is_no_surprise(tmp_path, name):
     fuzz_seeds.write_known(tmp_path)
 
     # The first of records has all that the others have.
-    for content in contents[:1] if name in fuzz_inputs.OF_RECORDS else contents:
+    for content in contents[:1] if name in fuzz_seeds.OF_RECORDS else contents:
         fuzz_targets.check(fuzz_targets.TARGETS[name], content, tmp_path)
 
 

@@ -228,6 +228,20 @@ def test_claims_of_one_s_own_are_read_from_a_file(tmp_path):
     assert (row["id"], row["verdict"]) == ("mine", "consistent")
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "wanted"),
+    [
+        ("digits", 0, "a whole number from 1 to 17"),
+        ("digits", 10**400, "a whole number from 1 to 17"),
+        ("since", 10**5, "a whole number from 1 to 9999"),
+    ],
+)
+def test_a_count_beyond_what_is_meant_is_refused(tmp_path, key, value, wanted):
+    with pytest.raises(CatalogError, match=f"field '{key}': .*wanted {wanted}") as caught:
+        one_of(tmp_path, **{key: value})
+    assert len(str(caught.value)) < 200
+
+
 def test_no_heavy_package_is_imported():
     code = (
         "import sys; from trnbench.bench.cli import app\n"
