@@ -18,7 +18,6 @@ from .rooflines import Ceiling, Point, Ridge, Roofline, above_limits, binding_ro
 from .table import CEILINGS, name_case
 
 MOST_ROWS = 60
-_DROPPED_FIRST = ("time", "of roof")
 
 
 def print_rooflines(rooflines: Sequence[Roofline], console: Console, most: int = MOST_ROWS) -> None:
@@ -58,8 +57,10 @@ def _print_one(found: Roofline, console: Console, most: int) -> None:
             if any(_roof(point, ceiling) for point in found.points)
         ),
     ]
+    of_ceilings = [column.name for column in columns if column.name.startswith("of ")]
+    dropped = ("time", *of_ceilings, "FLOP/B", "rate")
     shown = sorted(found.points, key=lambda point: point.intensity)[:most]
-    console.print(fitted_table(columns, shown, console.width, _DROPPED_FIRST))
+    console.print(fitted_table(columns, shown, console.width, dropped))
     if len(found.points) > most:
         say(console, f"{len(found.points) - most} cases more: --rows", "dim")
     _print_roofs(found, console)

@@ -52,6 +52,9 @@ _METRICS: dict[Quantity, Metric] = {
     "peak_per_watt": "efficiency",
 }
 _FILE = Path(__file__).with_name("claims.toml")
+_OF_RATIOS = ("", "x", "%")
+#: Of a system, or arithmetic.
+_WITHOUT_CHIPS: tuple[Quantity, ...] = ("chip_of_instance", "percent_of_factor", "years_since")
 _PLAIN = ("", "x", "%", "chips", "date", "nm")
 #: As many as a double has, and the last that a date may be of.
 _MOST_DIGITS, _LAST_YEAR = 17, 9999
@@ -173,7 +176,11 @@ class _Reader:
             known = ", ".join((*_PLAIN[1:], *SPOKEN, *UNITS))
             raise self._fault("unit", f"'{unit}'", f"one of {known}")
         kind = self._choice("kind", get_args(Kind), "absolute")
+        if kind == "ratio" and unit not in _OF_RATIOS:
+            raise self._fault("unit", f"'{unit}' of a ratio", f"one of {', '.join(_OF_RATIOS[1:])}")
         chips = self._texts("chips")
+        if quantities and not chips and not set(quantities) & set(_WITHOUT_CHIPS):
+            raise self._fault("chips", "nothing", "the chips that it is about")
         is_of_two = kind == "ratio" and quantities and "sparsity" not in quantities
         if is_of_two and "baseline_chips" not in self._entry:
             raise self._fault("baseline_chips", "nothing", "the chips of the baseline")

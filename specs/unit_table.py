@@ -162,7 +162,7 @@ def _read(text: str) -> tuple[float, str]:
     except ValueError as error:
         raise CatalogError(f"'{text}' given; {wanted}") from error
     if not 0 < value < 1e30:
-        raise CatalogError(f"'{text}' given; wanted more than 0")
+        raise CatalogError(f"'{text}' given; wanted more than 0 and less than 1e30")
     factor, kind = UNITS[unit]
     return value * factor, BASE_UNITS[kind]
 

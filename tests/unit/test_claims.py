@@ -228,6 +228,13 @@ def test_claims_of_one_s_own_are_read_from_a_file(tmp_path):
     assert (row["id"], row["verdict"]) == ("mine", "consistent")
 
 
+def test_a_ratio_has_no_unit_of_its_own_and_a_figure_has_chips(tmp_path):
+    with pytest.raises(CatalogError, match="field 'unit': 'PFLOPS' of a ratio; wanted one of x, %"):
+        one_of(tmp_path, unit="PFLOPS")
+    with pytest.raises(CatalogError, match="field 'chips': nothing; wanted the chips"):
+        one_of(tmp_path, chips=[])
+
+
 @pytest.mark.parametrize(
     ("key", "value", "wanted"),
     [

@@ -310,6 +310,14 @@ def test_the_table_names_what_binds_each_case():
     assert "DRAM unknown: the peak of a machine's DRAM can't be read" in " ".join(told.split())
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 160])
+def test_the_case_is_the_last_to_go_in_a_narrow_terminal(width):
+    told = CliRunner().invoke(app, ["roofline", str(EXAMPLE)], env={"COLUMNS": str(width)}).stdout
+
+    assert "softmax" in told
+    assert "bound" in told
+
+
 def test_a_picture_stands_alone(cases, tmp_path):
     run = stored(tmp_path, [cases(), cases(dtype="fp8"), cases("trainium1", 0.5, seconds=3e-3)])
     target = tmp_path / "chart.svg"
