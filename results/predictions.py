@@ -141,6 +141,7 @@ def _work(row: dict[str, str], shape: dict[str, Any], kind: str) -> Work | None:
     if not flops and not moved:
         return None
     scores, score_row = _scores_of(shape, kind)
+    stream, passes = _stream_of(shape, kind)
     elements = shape.get("store_free_elements")
     return Work(
         path="nki" if _is_by_hand(row, kind) else "xla",
@@ -148,6 +149,8 @@ def _work(row: dict[str, str], shape: dict[str, Any], kind: str) -> Work | None:
         flops=flops if kind != "decode" else 0.0,
         bytes_moved=moved,
         cores=2 if row["parallelism"] == "cores=2" else 1,
+        stream_bytes=stream,
+        stream_passes=passes,
         scores=scores,
         score_row=score_row,
         row_bytes=float(elements * _BF16) if isinstance(elements, int) else None,
@@ -180,6 +183,25 @@ def _scores_of(shape: dict[str, Any], kind: str) -> tuple[float, int]:
     heads = shape.get("heads") or shape.get("hidden", 0) // 128
     count = shape.get("batch", 1) * heads * shape.get("layers", 1)
     return float(count * length * length), length
+
+
+def _stream_of(shape: dict[str, Any], kind: str) -> tuple[float, float]:
+    """Bytes of the residual stream, and how often the operators of all layers read or write as
+    much: each reads its operands and writes its result once.
+
+    Of a layer with two norms, and a feed-forward part ``r`` times as wide as the stream: norms 2
+    and 2; query, key and value 4; attention 4, beside its scores; its projection 2; up 1 + r;
+    activation 2 r; down r + 1; both sums 3 each: 22 + 4 r.
+    """
+    known = ("hidden", "ffn", "layers")
+    length = shape.get("seq") or shape.get("prompt") or shape.get("patches")
+    if kind not in ("block", "encoder") or not isinstance(length, int):
+        return 0.0, 0.0
+    if not all(isinstance(shape.get(name), int) and shape[name] > 0 for name in known):
+        return 0.0, 0.0
+    width = shape["hidden"]
+    passes = shape["layers"] * (22 + 4 * shape["ffn"] / width)
+    return float(shape.get("batch", 1) * length * width * _BF16), float(passes)
 
 
 def _product_bytes(dtype: str, shape: dict[str, Any]) -> float:

@@ -4,10 +4,11 @@ Nothing is fitted: rates come from the catalog and from ``measured.toml``. Two p
 hardware, and they differ in one thing. A kernel written by hand (NKI) loads the next tile while
 it computes, so that the slower of engine and DMA decides. A graph of XLA loads what it needs
 before it computes with it, so that both add up; attention in it isn't fused, and its scores go
-to memory and come back in fp32.
+to memory and come back in fp32. What its operators hand on from one to the next stays on the chip as
+long as it fits SBUF; what doesn't goes to memory and comes back, at each of them.
 
-Left out: traffic that a kernel's tiling causes, activations between operators, layout changes,
-vector and scalar work, waiting for other cores.
+Left out: traffic that a kernel's tiling causes, layout changes, vector and scalar work, waiting
+for other cores.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .catalog import load_catalog
 from .figure import CatalogError
 from .measured import measured
 
@@ -31,6 +33,8 @@ _WIDENED = {"int8": 4.0}
 class Work:
     """What is to be done once, on ``cores`` cores together.
 
+    ``stream_bytes``: the size of what a model's operators hand on (tokens x width), and
+    ``stream_passes`` how often all of them read or write as much.
     ``scores``: elements of attention's score matrices of all layers, in rows of ``score_row``;
     ``row_bytes``: how long the rows are that DMA moves, None for long ones. ``streams_weights``:
     every token reads the weights anew. ``duty``: the part of the time that it runs. ``clock``
@@ -43,6 +47,8 @@ class Work:
     flops: float = 0.0
     bytes_moved: float = 0.0
     cores: int = 1
+    stream_bytes: float = 0.0
+    stream_passes: float = 0.0
     scores: float = 0.0
     score_row: int = 0
     row_bytes: float | None = None
@@ -73,6 +79,9 @@ def predict(work: Work, chip_id: str) -> Prediction:
         moved = work.scores * _SCORE_BYTES * _SCORE_PASSES
         rate = _dma_bytes_per_s(work, chip_id, float(work.score_row * _SCORE_BYTES))
         parts["scores"] = moved / rate
+    if work.stream_bytes > _sbuf_bytes(work, chip_id):
+        moved = work.stream_bytes * work.stream_passes
+        parts["activations"] = moved / _dma_bytes_per_s(work, chip_id, None)
     parts = {name: seconds for name, seconds in parts.items() if seconds}
     together = sum(parts.values()) if work.path == "xla" else max(parts.values(), default=0.0)
     if work.streams_weights:
@@ -92,6 +101,13 @@ def _tensor_flops_per_s(work: Work, chip_id: str) -> float:
     rate = measured(chip_id, "tensor_per_core").si * measured(chip_id, "tensor_limit").si
     slower = _WIDENED.get(work.dtype, 1.0) if work.path == "xla" else 1.0
     return rate * work.cores / slower
+
+
+def _sbuf_bytes(work: Work, chip_id: str) -> float:
+    figure = load_catalog().chip(chip_id).figure("onchip", "sbuf_per_core")
+    if figure is None:
+        raise CatalogError(f"the catalog has no size of SBUF for '{chip_id}'")
+    return figure.si * work.cores
 
 
 def _dma_bytes_per_s(work: Work, chip_id: str, row_bytes: float | None) -> float:
