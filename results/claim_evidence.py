@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 Finding = Literal["borne_out", "not_borne_out", "undecided", "no_records"]
 #: From here on a peak that is claimed counts as reached.
 REACHED = 0.95
+#: A figure without an interval is taken to be within this factor: so far do two good
+#: measurements of one chip lie apart that were made by others in their own ways.
+UNSURE = 1.1
 #: What a rate is of, by the quantity that is claimed.
 _RATES: dict[str, tuple[str, Literal["FLOP/s", "B/s"]]] = {
     "peak": ("flops", "FLOP/s"),
@@ -239,7 +242,8 @@ def _reading(
     words: str = "",
 ) -> Reading:
     span = claim.si
-    least, most = (value if low is None else low), (value if high is None else high)
+    least = value / UNSURE if low is None else low
+    most = value * UNSURE if high is None else high
     agrees: bool | None = None
     if span is not None:
         from_, to = span

@@ -143,6 +143,16 @@ def test_formats_that_vendors_pair_stand_against_one_another_at_their_best(claim
     assert best.value == pytest.approx(2.0, rel=1e-3)
 
 
+def test_a_figure_without_an_interval_decides_nothing_at_the_edge(claim, runs):
+    """2.4 times as fast at best: within "2 times", as long as it is surely below 2.5."""
+    records = [*runs("fp8", trainium2=2.4e-3), *runs("mxfp8", trainium3=1e-3)]
+    (best,) = weighed(claim(), records).readings
+
+    assert best.value == pytest.approx(2.4, rel=1e-3)
+    assert (best.low, best.high, best.agrees) == (None, None, None)
+    assert weighed(claim(), records).finding == "undecided"
+
+
 def test_a_dollar_is_counted_by_the_price_that_is_given(claim, runs):
     cost = claim(metric="cost", value=-50, unit="%", quantity=None, needs="a price")
     per_dollar = claim(quantity="peak_per_dollar", value=2)
