@@ -42,6 +42,9 @@ def claims(
         typer.Argument(metavar="[ID...]", help="Only these claims, or those that begin so."),
     ] = None,
     as_json: AsJson = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print Markdown: a page to send to somebody.")
+    ] = False,
     file: Annotated[
         Path | None,
         typer.Option("--claims", metavar="FILE", help="Claims of your own: a TOML file."),
@@ -70,6 +73,8 @@ def claims(
     from ..specs.claim_quantities import World
     from ..specs.claims import judge_claims
 
+    if as_json and markdown:
+        raise UsageError("--json and --markdown given; wanted one form")
     known = load_claims(file)
     judged = judge_claims(known, World.load(catalog))
     for name in names or ():
@@ -83,6 +88,10 @@ def claims(
     measured = _weigh([one for one in known if one.id in {c.id for c in chosen}], runs, price, out)
     if as_json:
         print_json([{**one.to_dict(), "measured": measured.get(one.id)} for one in chosen])
+    elif markdown:
+        from ..results.exports.claims_markdown import claims_markdown
+
+        print(claims_markdown(_by_verdict(chosen), measured))
     else:
         from rich.console import Console
 
@@ -102,13 +111,19 @@ def _weigh(
     return weigh(chosen, join(read_frames(runs, out, all_runs=True)), read_prices(price or ()))
 
 
-def _print(judged: Sequence[Judgement], measured: Mapping[str, Evidence], console: Console) -> None:
+def _by_verdict(judged: Sequence[Judgement]) -> list[tuple[str, list[Judgement]]]:
+    """Those of each verdict under what it means, the contradicted first."""
+    sections = []
     for verdict in _ORDER:
         own = [one for one in judged if one.verdict == verdict]
-        if not own:
-            continue
-        title = f"{verdict.replace('_', ' ')}: {len(own)} of {len(judged)}"
-        console.print(f"{title}, {_SAID[verdict]}", style=_STYLES.get(verdict, "bold"))
+        title = f"{verdict.replace('_', ' ')}: {len(own)} of {len(judged)}, {_SAID[verdict]}"
+        sections += [(title, own)] if own else []
+    return sections
+
+
+def _print(judged: Sequence[Judgement], measured: Mapping[str, Evidence], console: Console) -> None:
+    for title, own in _by_verdict(judged):
+        console.print(title, style=_STYLES.get(own[0].verdict, "bold"))
         for one in own:
             _print_one(one, measured.get(one.id), console)
         console.print()

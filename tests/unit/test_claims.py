@@ -249,10 +249,29 @@ def test_a_count_beyond_what_is_meant_is_refused(tmp_path, key, value, wanted):
     assert len(str(caught.value)) < 200
 
 
-def test_no_heavy_package_is_imported():
+def test_a_page_of_markdown_has_every_claim_and_no_markup_of_theirs(tmp_path):
+    file = tmp_path / "mine.toml"
+    hostile = "<script>x</script> **bold** [a](http://x) | @who #1 `code`"
+    file.write_text(NEW.replace("Trainium3 has half", f"{hostile} has half"))
+    page = CliRunner().invoke(app, ["claims", "--claims", str(file), "--markdown"]).stdout
+    whole = CliRunner().invoke(app, ["claims", "--markdown"]).stdout
+
+    assert page.startswith("## consistent: 1 of 1, as claimed, in the reading that is named\n")
+    for sign in ("<", "[", "|", "](", "`code`"):
+        assert sign not in page.replace("`mine`", "")
+    assert page.count("**") == 2, "the statement itself, and nothing in it"
+    assert len(re.findall(r"^\*\*", whole, re.MULTILINE)) == 69
+    assert whole.index("## contradicted") < whole.index("## consistent at other level")
+    assert "- to measure on trainium3 and on trainium2: matmul, decoder" in whole
+    both = CliRunner().invoke(app, ["claims", "--markdown", "--json"]).exception
+    assert "--json and --markdown given" in str(both)
+
+
+@pytest.mark.parametrize("form", ["--json", "--markdown"])
+def test_no_heavy_package_is_imported(form):
     code = (
         "import sys; from trnbench.bench.cli import app\n"
-        "try: app(['claims', '--json'])\n"
+        f"try: app(['claims', '{form}'])\n"
         "except SystemExit: pass\n"
         "print(sorted({'torch', 'pandas', 'scipy', 'numpy'} & set(sys.modules)), file=sys.stderr)"
     )
