@@ -89,7 +89,7 @@ def fitted_table(
     """A table at most ``width`` cells wide, as far as that can be had.
 
     First the gaps close and what folds is folded; then the columns named in ``dropped_first`` go
-    one after another. Those that are ``said_in_name`` too go into the first column's text, so
+    one after another; what room is left then is given back to what is folded. Those that are ``said_in_name`` too go into the first column's text, so
     that two rows don't read alike.
     """
     shown = [replace(column, cell=partial(_show, column.cell)) for column in columns]
@@ -148,7 +148,21 @@ def _fit(
         if widest is None or widths[widest.name] <= _NARROWEST:
             break
         widths[widest.name] -= 1
-    return _Layout(kept, widths, 2 if total(gap=2) <= width else 1)
+    gap = 2 if total(gap=2) <= width else 1
+    _give_back(widths, kept, rows, width - total(gap))
+    return _Layout(kept, widths, gap)
+
+
+def _give_back(
+    widths: dict[str, int], columns: Sequence[Column[Row]], rows: Sequence[Row], room: int
+) -> None:
+    """What is left of the terminal goes to the names, the one that is folded the most first."""
+    whole = {column.name: _width(column, rows) for column in columns if column.folds}
+    for _ in range(room):
+        folded = [name for name in whole if widths[name] < whole[name]]
+        if not folded:
+            break
+        widths[min(folded, key=lambda name: widths[name] / whole[name])] += 1
 
 
 def _width(column: Column[Row], rows: Sequence[Row]) -> int:

@@ -78,6 +78,8 @@ def _print_roofs(found: Roofline, console: Console) -> None:
         Column("ceiling", "left", lambda one: one.ceiling),
         Column("FLOP/B", "right", lambda one: f"{one.flops_per_byte:,.3g}"),
     ]
+    if not found.ceilings:
+        say(console, "no roof is drawn: its records name no rate of one", "dim")
     if found.ceilings:
         console.print(fitted_table(roofs, found.ceilings, console.width, ()))
         for one in found.ceilings:
