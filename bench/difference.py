@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ..results.gate import Finding, Gate
     from ..results.verdict import Rules
 
+#: US dollars an hour that somebody may pay.
+_USD = (1e-6, 1e5)
 #: Findings that are told; the exit code is of all.
 _MOST_FINDINGS = 50
 
@@ -171,16 +173,20 @@ def _comparisons(
 
 def read_prices(texts: Sequence[str]) -> dict[str, float]:
     """``trainium2=2.24`` as US dollars an hour by name. Raises ``UsageError``."""
-    prices = {}
+    prices: dict[str, float] = {}
     for text in texts:
         name, _, figure = text.rpartition("=")
         try:
             usd = float(figure)
         except ValueError:
             usd = float("nan")
-        if not name or not 0 < usd < float("inf"):
-            raise UsageError(f"--price '{text}' given; wanted CHIP=USD an hour: trainium2=2.24")
-        prices[name] = usd
+        if not name or not _USD[0] <= usd <= _USD[1]:
+            raise UsageError(
+                f"--price '{text}' given; wanted CHIP=USD an hour, from {_USD[0]:g} to "
+                f"{_USD[1]:g}: trainium2=2.24"
+            )
+        if prices.setdefault(name, usd) != usd:
+            raise UsageError(f"--price {name} given twice, {prices[name]:g} and {usd:g}")
     return prices
 
 

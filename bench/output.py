@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+_PLAIN = {"µ": "u", "±": "+-", "×": "x", "…": "...", "–": "-", "✓": "ok", "✗": "x"}
 #: What a shell gives a program that the signal SIGPIPE (13) ended, as it ends ``cat``.
 READER_GONE = 128 + 13
 
@@ -29,6 +31,17 @@ class _Pipe(io.FileIO):
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)
             raise SystemExit(READER_GONE) from None
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """What a terminal can't show, in the nearest letters that it can."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(sign, "?") for sign in lacking), error.end
+
+
+codecs.register_error("trnbench.plain", _plain)
 
 
 @contextmanager
@@ -57,7 +70,7 @@ def _watched(stream: io.TextIOWrapper) -> io.TextIOWrapper:
     return io.TextIOWrapper(
         pipe if unbuffered else io.BufferedWriter(pipe),
         encoding=stream.encoding,
-        errors=stream.errors,
+        errors="trnbench.plain" if stream.errors == "strict" else stream.errors,
         line_buffering=stream.line_buffering,
         write_through=stream.write_through,
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ..results.columns import Column, fitted_table
+from ..results.columns import Column, fitted_table, left_out
 from ..specs.chip_comparison import Cell, ComparisonRow
 from ..specs.roof_table import RidgeLine, RoofLine, RoofTable
 from ..specs.sheet import ChipLine, Row, Sheet
@@ -127,8 +128,12 @@ def print_units(table: UnitTable) -> None:
         *(Column(_heading(name), "right", _converted(name, table)) for name in table.figures),
     ]
     headings = [_heading(name) for name in table.figures]
-    dropped = ("devices", "cores", *reversed(headings[1:]), "chips")
-    console.print(fitted_table(columns, table.rows, console.width, dropped))
+    kept = headings[-1:] if "given" in headings else headings[:1]
+    others = [heading for heading in reversed(headings) if heading not in kept]
+    dropped = ("devices", "cores", *others, "chips")
+    printed = fitted_table(columns, table.rows, console.width, dropped)
+    console.print(printed)
+    _say_left_out(printed, columns, console)
     for name, figure in table.figures.items():
         mark = UNCONFIRMED if figure["unconfirmed"] else ""
         console.print(f"{_heading(name)}: {figure['printed']}{mark}", style="dim", markup=False)
@@ -138,6 +143,12 @@ def print_units(table: UnitTable) -> None:
     for unit, why in table.absent.items():
         console.print(f"{unit}: {why}", style="dim", markup=False)
     console.print(_LEGEND, style="dim")
+
+
+def _say_left_out(table: Table, columns: Sequence[Column[Any]], console: Console) -> None:
+    missing = left_out(table, columns)
+    if missing:
+        console.print(f"no room for: {', '.join(missing)}", style="dim", markup=False)
 
 
 def _heading(name: str) -> str:

@@ -7,8 +7,9 @@ Two kinds of reading, neither of which is a specification:
 - best: the highest rate that any case reached on each chip, in one dtype or in the formats that
   vendors pair. Each may have come by its best shape in its own way.
 
-Both are of one chip, that is of a torch device over its share of the chip. Nothing here says how
-an UltraServer of such chips does: its links aren't in such a record.
+Both are of a torch device, turned into the unit of silicon that is claimed by what each is of a chip.
+Nothing here says how an UltraServer of such chips does: its links aren't in such a record. Where
+the bandwidth of a memory is claimed, a working set that a cache holds says nothing of it.
 """
 
 from __future__ import annotations
@@ -17,11 +18,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ..specs.catalog import load_catalog
+from ..specs.chip import peak_dtype
 from ..specs.claim import Claim, Metric
 from ..specs.claim_quantities import pairs
-from ..specs.levels import convert
+from ..specs.levels import Level, convert, first_amount
 from ..specs.units import words_of_rate
 from .compare import compare
+from .difference import DiffRow
+from .quantity import format_fraction
 from .statistics import process_estimate
 from .verdict import Rules
 
@@ -31,6 +39,8 @@ if TYPE_CHECKING:
 Finding = Literal["borne_out", "not_borne_out", "undecided", "no_records"]
 #: From here on a peak that is claimed counts as reached.
 REACHED = 0.95
+#: FLOP/s or B/s: what lies beyond is no device's.
+_MOST = 1e24
 #: A figure without an interval is taken to be within this factor: so far do two good
 #: measurements of one chip lie apart that were made by others in their own ways.
 UNSURE = 1.1
@@ -39,8 +49,8 @@ _RATES: dict[str, tuple[str, Literal["FLOP/s", "B/s"]]] = {
     "peak": ("flops", "FLOP/s"),
     "memory_bandwidth": ("bytes_moved", "B/s"),
 }
-#: Of what a claim that two records can settle is.
-_SETTLED = ("core", "device", "chip")
+#: Of what a claim that records of one device can settle is.
+_SETTLED: tuple[Level, ...] = ("core", "device", "stack", "chip")
 _UNIT_OF_COST: dict[Metric, str] = {
     "speed": "chip",
     "performance_per_dollar": "usd",
@@ -90,6 +100,8 @@ def weigh(
 
 def _weigh(claim: Claim, frame: pd.DataFrame, prices: dict[str, float]) -> Evidence:
     own = frame[frame["workload"].isin(claim.measure)]
+    if "memory_bandwidth" in claim.quantities:
+        own = own[~_is_in_cache(own)]
     subject = own[own["chip"].isin(claim.chips)]
     names = "/".join(claim.chips) or claim.subject
     if claim.kind == "absolute":
@@ -129,8 +141,6 @@ def _common(
     claim: Claim, subject: pd.DataFrame, base: pd.DataFrame, prices: dict[str, float]
 ) -> Iterator[Reading]:
     """Ratios of the cases that both ran, by dtype."""
-    import numpy as np
-
     assert claim.metric is not None  # noqa: S101 - the caller asked
     # Two chips are two machines: the rule for two stored runs of one kind doesn't hold here.
     rows = compare(base, subject, Rules(between_runs=1), prices=prices).rows()
@@ -143,6 +153,7 @@ def _common(
             cost = row.units.get(_UNIT_OF_COST[claim.metric])
             if row.dtype != dtype or not row.ratio or not cost:
                 continue
+            cost *= _per_level(row, claim)
             scale = cost / row.ratio
             low, high = (None if end is None else end * scale for end in (row.low, row.high))
             found.append((cost, low, high))
@@ -156,9 +167,18 @@ def _common(
         yield _reading(claim, "common", dtype, len(found), value, low, high)
 
 
+def _per_level(row: DiffRow, claim: Claim) -> float:
+    """What makes a ratio of chips one of the level that is claimed: cores of two chips aren't the
+    same parts of them. A dollar is one at every level."""
+    if row.a is None or row.b is None or claim.metric != "speed":
+        return 1.0
+    units = [_chips_in(str(side.chip), claim.per) for side in (row.a, row.b)]
+    return 1.0 if units[0] is None or units[1] is None else units[0] / units[1]
+
+
 def _best_ratios(claim: Claim, subject: pd.DataFrame, base: pd.DataFrame) -> Iterator[Reading]:
     for quantity in claim.quantities:
-        own, others = _best(subject, quantity), _best(base, quantity)
+        own, others = (_best(frame, quantity, claim.per) for frame in (subject, base))
         for dtype, (rate, case) in own.items():
             for base_dtype, (base_rate, base_case) in others.items():
                 if not pairs(dtype, base_dtype, others.keys()):
@@ -171,37 +191,60 @@ def _best_ratios(claim: Claim, subject: pd.DataFrame, base: pd.DataFrame) -> Ite
                 yield _reading(claim, "best", pairing, 2, rate / base_rate, None, None, words=words)
 
 
-def _best(frame: pd.DataFrame, quantity: str) -> dict[str, tuple[float, str]]:
-    """By dtype, the highest rate of a chip in SI, and the case that reached it."""
+def _best(frame: pd.DataFrame, quantity: str, level: Level) -> dict[str, tuple[float, str]]:
+    """By dtype as data sheets call it, the highest rate of a unit of ``level`` in SI, and the
+    case that reached it."""
     found: dict[str, tuple[float, str]] = {}
     if quantity not in _RATES:
         return found
-    column, _ = _RATES[quantity]
     time_s = frame["sustained_s"].fillna(frame["isolated_s"])
-    for work, seconds, devices, share, dtype, workload, configuration in zip(
-        frame[column],
-        time_s,
-        frame["devices"],
-        frame["share"],
-        frame["dtype"],
-        frame["workload"],
-        frame["configuration"],
-        strict=True,
-    ):
-        known = all(value == value and value is not None for value in (work, seconds, share))  # noqa: PLR0124
-        if not known or not seconds > 0 or not work > 0 or not 0 < share <= 1:
+    rate = (
+        frame[_RATES[quantity][0]].astype("float64") / time_s / frame["devices"].astype("float64")
+    )
+    known = (rate > 0) & (rate < _MOST) & (frame["share"] > 0) & (frame["share"] <= 1)
+    for place in frame.index[known]:
+        row = frame.loc[place]
+        unit = _chips_in(str(row["chip"]), level)
+        if unit is None:
             continue
-        rate = convert(float(work) / float(seconds) / int(devices), float(share), 1)
-        if rate > found.get(dtype, (0.0, ""))[0]:
-            found[dtype] = rate, f"{workload} {configuration}"
+        value = convert(float(rate[place]), float(row["share"]), unit)
+        dtype = peak_dtype(str(row["dtype"]))
+        if value > found.get(dtype, (0.0, ""))[0]:
+            found[dtype] = value, f"{row['workload']} {row['configuration']}"
+    return found
+
+
+def _chips_in(chip: str, level: Level) -> float | None:
+    """How many chips the first unit of ``level`` is; None where the catalog doesn't say. Above a
+    chip, one of it is meant: what a whole system does isn't in a record."""
+    catalog = load_catalog()
+    if level not in _SETTLED or chip not in catalog.chip_ids:
+        return 1.0
+    amount = first_amount(catalog.chip(chip), level)
+    return None if amount is None else amount.chips
+
+
+def _is_in_cache(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether a cache of the chip holds the working set; not where either isn't known."""
+    catalog = load_catalog()
+    held = {}
+    for chip in map(str, frame["chip"].dropna().unique()):
+        caches = (
+            catalog.chip(chip).figure("onchip", name) if chip in catalog.chip_ids else None
+            for name in ("l2", "infinity_cache")
+        )
+        held[chip] = max((figure.si for figure in caches if figure is not None), default=0.0)
+    size = frame["working_set_bytes"].to_numpy(dtype=np.float64, na_value=np.inf)
+    share = frame["share"].to_numpy(dtype=np.float64, na_value=1.0)
+    capacity = np.array([held.get(str(chip), 0.0) for chip in frame["chip"]], dtype=np.float64)
+    found: NDArray[np.bool_] = size <= capacity * share
     return found
 
 
 def _weigh_rate(claim: Claim, subject: pd.DataFrame, names: str) -> Evidence:
     """A peak that is claimed of a chip: reached, passed, or not come near."""
-    span = claim.si
     quantity = next((one for one in claim.quantities if one in _RATES), None)
-    if span is None or quantity is None:
+    if claim.si is None or quantity is None:
         return Evidence(
             "no_records", "what is claimed is no number that a record could hold", names, ""
         )
@@ -209,25 +252,32 @@ def _weigh_rate(claim: Claim, subject: pd.DataFrame, names: str) -> Evidence:
         _reading(
             claim, "best", dtype, 1, rate, None, None, words=f"{_words(rate, quantity)} ({case})"
         )
-        for dtype, (rate, case) in _best(subject, quantity).items()
+        for dtype, (rate, case) in _best(subject, quantity, claim.per).items()
         if not claim.dtypes or dtype in claim.dtypes
     ]
     if not readings:
         wanted = " ".join((*claim.dtypes, *claim.measure))
         return Evidence("no_records", f"no case of {names}: {wanted}", names, "")
     best = max(readings, key=lambda one: one.value)
-    said = f"at best {best.words} a chip"
-    if claim.level not in _SETTLED:
-        finding: Finding = "undecided"
-        why = f"{said}; no record is of a whole {claim.level}"
-    else:
-        fraction = best.value / span[1]
-        finding = "borne_out" if REACHED <= fraction <= 1 / REACHED else "undecided"
-        finding = "not_borne_out" if fraction > 1 / REACHED else finding
-        why = f"{said}, {fraction:.0%} of what is claimed"
-        if finding == "undecided":
-            why += ": a peak that nothing has reached is neither shown nor refuted"
-    return Evidence(finding, why, names, "", readings, _origins(subject))
+    said = f"at best {best.words} a {claim.per if claim.per in _SETTLED else 'chip'}"
+    if claim.per not in _SETTLED:
+        why = f"{said}; no record is of a whole {claim.per}"
+        return Evidence("undecided", why, names, "", readings, _origins(subject))
+    finding, why = _find_peak(claim, best.value)
+    return Evidence(finding, f"{said}, {why}", names, "", readings, _origins(subject))
+
+
+def _find_peak(claim: Claim, reached: float) -> tuple[Finding, str]:
+    """What the best rate says of the one that is claimed: it can be reached, it can be passed,
+    and short of it nothing is said."""
+    low, high = claim.scale(claim.value or 0.0), claim.scale(claim.high or claim.value or 0.0)
+    said = f"{format_fraction(reached / high)} of what is claimed"
+    most = max(high / REACHED, claim.bounds[1] if claim.bounds else high)
+    if claim.comparator != "at_least" and reached > most:
+        return "not_borne_out", said
+    if reached >= REACHED * low:
+        return "borne_out", said
+    return "undecided", f"{said}: a peak that nothing has reached is neither shown nor refuted"
 
 
 def _reading(
@@ -241,16 +291,11 @@ def _reading(
     *,
     words: str = "",
 ) -> Reading:
-    span = claim.si
     least = value / UNSURE if low is None else low
     most = value * UNSURE if high is None else high
     agrees: bool | None = None
-    if span is not None:
-        from_, to = span
-        if claim.comparator == "at_least":
-            to = float("inf")
-        if claim.comparator == "up_to":
-            from_ = 0.0
+    if claim.bounds is not None:
+        from_, to = claim.bounds
         if least >= from_ and most <= to:
             agrees = True
         elif most < from_ or least > to:
@@ -266,8 +311,8 @@ def _find(claim: Claim, readings: Sequence[Reading]) -> tuple[Finding, str]:
     """One reading that agrees bears a claim out, as with specifications; all must disagree to
     refute it."""
     said = "; ".join(_say(one) for one in readings)
-    if claim.level not in _SETTLED:
-        return "undecided", f"per chip: {said}; no record is of a whole {claim.level}"
+    if claim.per not in _SETTLED:
+        return "undecided", f"per chip: {said}; no record is of a whole {claim.per}"
     verdicts = {reading.agrees for reading in readings}
     if True in verdicts:
         return "borne_out", said

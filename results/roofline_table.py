@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 
 from rich.console import Console
 
-from .columns import Column, fitted_table, say
+from .columns import Column, fitted_table, left_out, say
 from .printable import printable
 from .quantity import UNKNOWN, format_fraction, format_rate, format_seconds
 from .rates import call_time
@@ -18,6 +19,8 @@ from .rooflines import Ceiling, Point, Ridge, Roofline, above_limits, binding_ro
 from .table import CEILINGS, name_case
 
 MOST_ROWS = 60
+#: Between two parts of a record's reason, which may have such signs of their own.
+_REASONS = re.compile(r"; (?=[^;:]{1,40} unknown: )")
 
 
 def print_rooflines(rooflines: Sequence[Roofline], console: Console, most: int = MOST_ROWS) -> None:
@@ -60,7 +63,10 @@ def _print_one(found: Roofline, console: Console, most: int) -> None:
     of_ceilings = [column.name for column in columns if column.name.startswith("of ")]
     dropped = ("time", *of_ceilings, "FLOP/B", "rate")
     shown = sorted(found.points, key=lambda point: point.intensity)[:most]
-    console.print(fitted_table(columns, shown, console.width, dropped))
+    table = fitted_table(columns, shown, console.width, dropped)
+    console.print(table)
+    if left_out(table, columns):
+        say(console, f"no room for: {', '.join(left_out(table, columns))}", "dim")
     if len(found.points) > most:
         say(console, f"{len(found.points) - most} cases more: --rows", "dim")
     _print_roofs(found, console)
@@ -90,7 +96,7 @@ def _print_roofs(found: Roofline, console: Console) -> None:
         f"{roof.ceiling}: {part}"
         for point in found.points
         for roof in point.record.roofs
-        for part in roof.reason.split("; ")
+        for part in _REASONS.split(roof.reason)
         if part
     )
     for reason in unknown:

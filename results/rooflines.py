@@ -6,6 +6,7 @@ multicore architectures, Communications of the ACM 52 (4), 2009.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,6 +16,8 @@ from .record import Record, RoofData, Status
 
 #: Above this part of a roof that nothing can pass a point doesn't lie under it.
 ABOVE = 1.05
+#: Of FLOP a byte, FLOP/s and B/s: what lies beyond is no device's.
+_LEAST, _MOST = 1e-9, 1e24
 #: What nothing can pass; others' best and this machine's own can be passed by a better day.
 LIMITS = ("datasheet", "engine", "derived")
 
@@ -65,12 +68,25 @@ class Roofline:
 
 
 def find_rooflines(records: Sequence[Record]) -> list[Roofline]:
-    """One for each device that a record names, in their order, whether it has points or not."""
-    devices = dict.fromkeys(record.device.name for record in records if record.device)
+    """One for each device that a record names, in their order, whether it has points or not.
+    What is another share of a chip has other roofs, and so is another device."""
+    own: dict[tuple[str, float | None], list[Record]] = {}
+    for record in records:
+        if record.device:
+            own.setdefault((record.device.name, record.device.share), []).append(record)
+    names = Counter(name for name, _ in own)
     return [
-        _roofline(device, [r for r in records if r.device and r.device.name == device])
-        for device in devices
+        _roofline(name if names[name] == 1 else f"{name}, {_part(some[0])}", some)
+        for (name, _), some in own.items()
     ]
+
+
+def _part(record: Record) -> str:
+    """``0.5 of trainium1``."""
+    device = record.device
+    if device is None or device.share is None:
+        return "an unknown part of a chip"
+    return f"{device.share:g} of {device.chip or 'a chip'}"
 
 
 def _roofline(device: str, own: Sequence[Record]) -> Roofline:
@@ -94,7 +110,14 @@ def locate(record: Record) -> Point | None:
     moved = next(counted, cost.bytes_moved)
     if flops <= 0 or moved <= 0:
         return None
-    return Point(record, flops / moved, flops / time.value / record.case.devices)
+    intensity, rate = flops / moved, flops / time.value / record.case.devices
+    drawn = _is_drawn(intensity) and _is_drawn(rate)
+    return Point(record, intensity, rate) if drawn else None
+
+
+def _is_drawn(value: float) -> bool:
+    """Whether a stranger's figure is one that an axis can have."""
+    return _LEAST <= value <= _MOST
 
 
 def find_ceilings(records: Iterable[Record]) -> list[Ceiling]:
@@ -122,14 +145,13 @@ def find_ridges(ceilings: Sequence[Ceiling]) -> list[Ridge]:
 
 
 def _ceilings_of(record: Record, roof: RoofData) -> Iterator[Ceiling]:
-    if roof.flops_per_s:
+    if roof.flops_per_s is not None and _is_drawn(roof.flops_per_s):
         yield Ceiling(
             "arithmetic", record.case.dtype, roof.ceiling, roof.flops_per_s, roof.mfu_denominator
         )
-    if roof.level and roof.level_bytes_per_s:
-        yield Ceiling(
-            "memory", roof.level, roof.ceiling, roof.level_bytes_per_s, roof.level_denominator
-        )
+    rate = roof.level_bytes_per_s
+    if roof.level and rate is not None and _is_drawn(rate):
+        yield Ceiling("memory", roof.level, roof.ceiling, rate, roof.level_denominator)
 
 
 def binding_roof(record: Record) -> RoofData | None:

@@ -52,6 +52,11 @@ _HEAD = {
 _EMPTY: Mapping[str, Figure] = MappingProxyType({})
 
 
+def peak_dtype(dtype: str) -> str:
+    """What a data sheet calls the dtype: both formats of eight bits have one peak, fp8."""
+    return "fp8" if dtype in ("fp8_e4m3", "fp8_e5m2") else dtype
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceMode:
     """How torch sees the chip in one mode: ``per_chip`` equal devices."""
@@ -138,11 +143,15 @@ class Source:
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file's content; ``CatalogError`` with the file's name where it can't be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        # An editor of another system may have begun it with a mark of byte order.
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
-        raise CatalogError(f"{path.name}: no such file in {path.parent.name or '.'}/") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CatalogError(f"{path.name}: not valid TOML: {error}") from error
+        raise CatalogError(f"{path.name}: no such file in {path.parent}") from error
+    except OSError as error:
+        raise CatalogError(f"{path}: {error.strerror}; wanted a TOML file") from error
+    except (ValueError, RecursionError) as error:
+        # Beside what isn't TOML: a number of thousands of digits, or too many brackets.
+        raise CatalogError(f"{path.name}: not valid TOML: {error!s:.200}") from error
 
 
 def read_chip(path: Path, chip_id: str, sources: Mapping[str, Source]) -> Chip:

@@ -117,10 +117,11 @@ def compare_chips(
 def _market(
     subject: Subject, prices: Mapping[str, float], region: str | None, kind: str | None
 ) -> Market:
-    system = subject.system
-    instance = system.id if system is not None and system.level == "instance" else None
-    given = prices.get(subject.name, prices.get(subject.chip.id))
-    return Market(given, region, kind, instance)
+    system, instance = subject.system, None
+    if system is not None:
+        # An UltraServer is so many of its instances, and not of another that is cheaper.
+        instance = system.id if system.level == "instance" else system.instance or None
+    return Market(prices.get(subject.chip.id), region, kind, instance)
 
 
 def _cell(

@@ -6,8 +6,11 @@ file of claims is refused: they are worked out.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -53,6 +56,14 @@ _METRICS: dict[Quantity, Metric] = {
 }
 _FILE = Path(__file__).with_name("claims.toml")
 _OF_RATIOS = ("", "x", "%")
+#: What a figure of it is measured in.
+_DIMENSIONS: dict[Quantity, str] = {
+    "peak": "rate",
+    "sparse_peak": "rate",
+    "memory": "size",
+    "memory_bandwidth": "bandwidth",
+}
+_DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?")
 #: Of a system, or arithmetic.
 _WITHOUT_CHIPS: tuple[Quantity, ...] = ("chip_of_instance", "percent_of_factor", "years_since")
 _PLAIN = ("", "x", "%", "chips", "date", "nm")
@@ -112,6 +123,21 @@ class Claim:
             low, high = low - half, high + half
         return self.scale(low), self.scale(high)
 
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """What a figure in SI has to lie between: "at least" and "up to" are open to one side,
+        to the lower one where a decrease is claimed ("at least 40 % less")."""
+        span = self.si
+        if span is None or self.comparator == "equal":
+            return span
+        upwards = (self.comparator == "at_least") is not self.decreases
+        return (span[0], math.inf) if upwards else (0.0, span[1])
+
+    @property
+    def decreases(self) -> bool:
+        """Whether less than before is claimed, in per cent."""
+        return self.kind == "ratio" and self.unit == "%" and (self.value or 0.0) < 0
+
     def scale(self, value: float) -> float:
         """A figure in the claim's unit in the SI base unit; per cent of change become a ratio."""
         if self.unit == "%" and self.kind == "ratio":
@@ -140,7 +166,11 @@ def load_claims(path: Path | None = None) -> tuple[Claim, ...]:
     from .chip import read_toml
 
     file = path or _FILE
-    entries = read_toml(file).get("claim")
+    data = read_toml(file)
+    for key in data:
+        if key != "claim":
+            raise CatalogError(f"{file.name}: '{key}' given; wanted tables [[claim]] and no other")
+    entries = data.get("claim")
     if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
         raise CatalogError(f"{file.name}: no claims; wanted tables [[claim]]")
     claims = tuple(_Reader(file.name, number, one).read() for number, one in enumerate(entries, 1))
@@ -184,6 +214,10 @@ class _Reader:
         is_of_two = kind == "ratio" and quantities and "sparsity" not in quantities
         if is_of_two and "baseline_chips" not in self._entry:
             raise self._fault("baseline_chips", "nothing", "the chips of the baseline")
+        factor, since = self._factor_and_since(quantities)
+        high = self._number("high")
+        self._check_value(kind, quantities, unit, value, high)
+        self._check_text(quantities, text)
         by_quantity = next((_METRICS[one] for one in quantities if one in _METRICS), None)
         return Claim(
             id=self._text("id", required=True),
@@ -199,18 +233,56 @@ class _Reader:
             systems=self._texts("systems"),
             dtypes=self._texts("dtypes"),
             value=value,
-            high=self._number("high"),
+            high=high,
             text=text,
             unit=unit,
             digits=self._count("digits", _MOST_DIGITS) or _digits(value),
             comparator=self._choice("comparator", get_args(Comparator), "equal"),
             per=self._choice("per", LEVELS, level),
-            factor=self._number("factor"),
-            since=self._count("since", _LAST_YEAR),
+            factor=factor,
+            since=since,
             needs=needs,
             measure=self._texts("measure"),
             metric=self._choice("metric", get_args(Metric), by_quantity),
         )
+
+    def _factor_and_since(
+        self, quantities: tuple[Quantity, ...]
+    ) -> tuple[float | None, int | None]:
+        factor, since = self._number("factor"), self._count("since", _LAST_YEAR)
+        if "percent_of_factor" in quantities and factor is None:
+            raise self._fault("factor", "nothing", "a number, for percent_of_factor")
+        if "years_since" in quantities and since is None:
+            raise self._fault("since", "nothing", "a year, for years_since")
+        return factor, since
+
+    def _check_value(
+        self,
+        kind: str,
+        quantities: tuple[Quantity, ...],
+        unit: str,
+        value: float | None,
+        high: float | None,
+    ) -> None:
+        """A figure above 0, a range from below, and a unit of what is claimed."""
+        if value is not None and value <= 0 and not (kind == "ratio" and unit == "%"):
+            raise self._fault("value", f"{value:g}", "more than 0")
+        if kind == "ratio" and unit == "%" and value is not None and value <= -100:
+            raise self._fault("value", f"{value:g} %", "more than -100: less than nothing is left")
+        if high is not None and (value is None or high <= value):
+            raise self._fault("high", f"{high:g}", "more than value")
+        wanted = {_DIMENSIONS[one] for one in quantities if one in _DIMENSIONS}
+        spoken = SPOKEN.get(unit, unit)
+        given = UNITS[spoken][1] if spoken in UNITS else "plain number"
+        if kind == "absolute" and wanted and given not in wanted:
+            raise self._fault("unit", f"'{unit}', a {given}", f"a unit of {' or '.join(wanted)}")
+
+    def _check_text(self, quantities: tuple[Quantity, ...], text: str) -> None:
+        if "available" not in quantities:
+            return
+        for date in text.split(".."):
+            if not _DATE.fullmatch(date):
+                raise self._fault("text", f"'{text}'", "a date as 2025-12, or 2026-04..2026-06")
 
     def _text(self, key: str, *, required: bool = False) -> str:
         value = self._entry.get(key, "")
@@ -259,7 +331,7 @@ def _exponent(value: float) -> int:
 
 
 def _digits(value: float | None) -> int:
-    """The digits that a number is written with: 83.2 has three, 4.0 one."""
+    """The digits that a number is written with: 83.2 has three, 4.0 and 1000 one."""
     if value is None or value == 0:
         return 1
-    return max(len(f"{abs(value):.6g}".replace(".", "").strip("0")), 1)
+    return len(Decimal(repr(value)).normalize().as_tuple().digits)

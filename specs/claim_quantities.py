@@ -103,6 +103,13 @@ def candidates(claim: Claim, world: World) -> list[Candidate]:
         if name not in {system.id for system in world.systems}:
             known = ", ".join(system.id for system in world.systems)
             raise CatalogError(f"claim '{claim.id}', field 'systems': '{name}'; known: {known}")
+    known_dtypes = dict.fromkeys(
+        dtype for chip in world.catalog.chips.values() for dtype in chip.peak_dense
+    )
+    for dtype in claim.dtypes:
+        if dtype not in known_dtypes:
+            known = ", ".join(known_dtypes)
+            raise CatalogError(f"claim '{claim.id}', field 'dtypes': '{dtype}'; known: {known}")
     found: list[Candidate] = []
     for quantity in claim.quantities:
         if quantity in _SI_UNITS:

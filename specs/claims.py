@@ -193,7 +193,7 @@ def _agrees(claim: Claim, one: Candidate, beside: Sequence[Candidate]) -> bool:
     assert span is not None  # noqa: S101 - a value has one
     low, high = span
     for value in _values(claim, one):
-        if claim.comparator == "at_least" and value >= low * (1 - _EPSILON):
+        if claim.comparator == "at_least" and _is_within(value, claim):
             return True
         if claim.comparator == "up_to":
             largest = max(other.value for other in beside)
@@ -202,6 +202,11 @@ def _agrees(claim: Claim, one: Candidate, beside: Sequence[Candidate]) -> bool:
         if claim.comparator == "equal" and low * (1 - _EPSILON) <= value <= high * (1 + _EPSILON):
             return True
     return False
+
+
+def _is_within(value: float, claim: Claim) -> bool:
+    low, high = claim.bounds or (math.inf, -math.inf)
+    return low * (1 - _EPSILON) <= value <= high * (1 + _EPSILON)
 
 
 def _values(claim: Claim, one: Candidate) -> list[float]:
@@ -365,4 +370,5 @@ def _exclude(a: Claim, b: Claim) -> bool:
 def _span(claim: Claim) -> tuple[float, float]:
     span = claim.si
     assert span is not None  # noqa: S101 - a value has one
-    return (span[0], math.inf) if claim.comparator == "at_least" else span
+    bounds = claim.bounds
+    return span if claim.comparator != "at_least" or bounds is None else bounds

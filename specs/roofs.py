@@ -7,6 +7,7 @@ from typing import Literal
 
 from .attained import AttainedCeiling
 from .catalog import Chip
+from .chip import peak_dtype
 from .figure import Figure
 from .measured import load_measured
 from .processor import Peak
@@ -26,6 +27,7 @@ def roof_of_chip(
     the device's cores, and memory as far as the DMA engines can carry it; None where the
     catalog has no engine figures for the chip.
     """
+    dtype = peak_dtype(dtype)
     if ceiling == "engine":
         if not chip.tensor_engine_per_core or cores_of_share(chip, share) is None:
             return None

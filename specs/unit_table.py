@@ -18,7 +18,12 @@ _USUAL = ("peak_dense.bf16", "memory.capacity", "memory.bandwidth", "power.tdp")
 #: A memory stack holds memory alone.
 SHOWN = tuple(level for level in LEVELS if level != "stack")
 _GIVEN = "given"
-_AMOUNT = re.compile(r"\s*(?P<value>[-+.,\deE]+?)\s*(?P<unit>[A-Za-z][A-Za-z/]*)\s*")
+#: A comma stands between thousands, and is no decimal point.
+_AMOUNT = re.compile(
+    r"\s*(?P<value>[-+]?(?:\d{1,3}(?:,\d{3})+|\d*)(?:\.\d*)?(?:e[-+]?\d{1,3})?)\s*"
+    r"(?P<unit>[A-Za-z][A-Za-z/]*)\s*",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +175,7 @@ def _read(text: str) -> tuple[float, str]:
 def _choose(chip: Chip, units: Sequence[Amount], name: str) -> Amount:
     """A unit by its level (the first of it) or by its own name: LNC=1, trn2.48xlarge."""
     for amount in units:
-        if name in (amount.level, amount.name):
+        if name and name in (amount.level, amount.name):
             return amount
     known = dict.fromkeys(one for amount in units for one in (amount.level, amount.name) if one)
     raise CatalogError(f"chip '{chip.id}' comes in no '{name}'; known: {', '.join(known)}")
