@@ -133,9 +133,12 @@ def units(
         raise UsageError(
             f"{one} given without {other}; wanted both, as --given '1 PFLOP/s' --of chip"
         )
-    _check_purchase(purchase)
+    _check_market(region, purchase)
     catalog = load_catalog(extra=chip_file or ())
     prices = _read_prices(price, catalog)
+    for name in prices:
+        if name != chip:
+            raise UsageError(f"--price of '{name}' given; wanted one of {chip}, which is shown")
     table = unit_table(
         catalog.chip(chip),
         fields or (),
@@ -211,13 +214,18 @@ def compare(
     for unit in units:
         if unit not in COMPARED:
             raise unknown("unit of silicon", unit, COMPARED)
-    _check_purchase(purchase)
+    _check_market(region, purchase)
     if len(chips) < 2:
         raise UsageError(f"one given ('{chips[0]}'); wanted two or more chips or systems")
     catalog = load_catalog(extra=chip_file or ())
     prices = _read_prices(price, catalog)
     rows = compare_chips(find_subjects(chips, catalog), prices, region, purchase)
     rows = [row for row in rows if not units or row.unit in units]
+    if not rows:
+        raise UsageError(
+            f"nothing of {', '.join(chips)} is known per {' or '.join(units)}; wanted another --per, "
+            "or a --price"
+        )
     if as_json:
         print_json(rows)
         return
@@ -235,8 +243,11 @@ def _read_prices(texts: Sequence[str] | None, catalog: Catalog) -> dict[str, flo
     return prices
 
 
-def _check_purchase(purchase: str | None) -> None:
-    from ..specs.prices import KINDS
+def _check_market(region: str | None, purchase: str | None) -> None:
+    from ..specs.prices import KINDS, load_prices
 
     if purchase is not None and purchase not in KINDS:
         raise unknown("way of buying", purchase, KINDS)
+    regions = dict.fromkeys(price.region for price in load_prices())
+    if region is not None and region not in regions:
+        raise unknown("region", region, tuple(regions))

@@ -142,7 +142,13 @@ def print_units(table: UnitTable) -> None:
             console.print(f"dollar-hour: {row.detail}", style="dim", markup=False)
     for unit, why in table.absent.items():
         console.print(f"{unit}: {why}", style="dim", markup=False)
-    console.print(_LEGEND, style="dim")
+    figures = (bool(figure["unconfirmed"]) for figure in table.figures.values())
+    _print_legend(console, any(row.unconfirmed for row in table.rows) or any(figures))
+
+
+def _print_legend(console: Console, is_needed: bool) -> None:
+    if is_needed:
+        console.print(_LEGEND, style="dim")
 
 
 def _say_left_out(table: Table, columns: Sequence[Column[Any]], console: Console) -> None:
@@ -227,7 +233,8 @@ def print_comparison(rows: Sequence[ComparisonRow]) -> None:
             if cell.of or (cell.value is None and cell.why)
         ):
             console.print(text, style="dim", markup=False)
-    console.print(_LEGEND, style="dim")
+    marked = (cell.unconfirmed and cell.value is not None for row in rows for cell in row.cells)
+    _print_legend(console, any(marked))
 
 
 def _compared(rows: Sequence[ComparisonRow], width: int) -> Table:

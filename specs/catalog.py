@@ -31,6 +31,7 @@ __all__ = [
 
 #: Software reports a little less (ECC, reserve) or more (an "80 GB" part has 80 GiB) than the
 #: data sheet; a slice of a chip reports far less.
+_ID = re.compile(r"[a-z0-9_]{1,60}")
 _MEMORY_RANGE = (0.90, 1.10)
 
 
@@ -118,6 +119,8 @@ def load_catalog(directory: Path | None = None, extra: Iterable[Path] = ()) -> C
         data = read_toml(path)
         place = Place(path.name, path.stem, "")
         chip_id = read_text(data, "id", place)
+        if not _ID.fullmatch(chip_id):
+            raise place.at("id").fault(f"'{chip_id}'", "small letters, digits and _, as acme_one")
         if chip_id in files:
             raise place.at("id").fault(f"'{chip_id}'", "an id that no other chip has")
         for source_id, source in _read_sources(data, place).items():

@@ -49,6 +49,7 @@ _HEAD = {
     *("id", "name", "vendor", "core", "announced", "missing", "conflicts"),
     *("match", "device", "disagreement", "source"),
 }
+_MOST_CORES = 10**6
 _EMPTY: Mapping[str, Figure] = MappingProxyType({})
 
 
@@ -184,6 +185,9 @@ def read_chip(path: Path, chip_id: str, sources: Mapping[str, Source]) -> Chip:
         )
     _check_memory(figures, place)
     cores = figures.get("cores", _EMPTY).get("physical")
+    if cores is not None and not (cores.si.is_integer() and 1 <= cores.si <= _MOST_CORES):
+        given = f"{cores.si:g}"
+        raise place.at("cores.physical").fault(given, f"a whole number from 1 to {_MOST_CORES}")
     return Chip(
         id=chip_id,
         name=read_text(data, "name", place),

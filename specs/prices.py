@@ -38,9 +38,9 @@ class Price:
 
     @property
     def words(self) -> str:
-        """``2.24 USD a chip hour: trn2.48xlarge, listed as on demand, us-east-2, 2026-01-21``."""
+        """``2.235 USD a chip hour: trn2.48xlarge, listed as on demand, us-east-2, 2026-01-21``."""
         return (
-            f"{self.usd_per_chip_hour:.3g} USD a chip hour: {self.instance}, "
+            f"{self.usd_per_chip_hour:.4g} USD a chip hour: {self.instance}, "
             f"{self.kind.replace('_', ' ')}, {self.region}, {self.date}"
         )
 

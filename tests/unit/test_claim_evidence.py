@@ -173,9 +173,9 @@ def test_a_dollar_is_counted_by_the_price_that_is_given(claim, runs):
     ("seconds", "finding", "words"),
     [
         # 2 x 2048^3 FLOP on a quarter of a chip: 1299 TFLOP/s a chip take 52.9 us.
-        (52.9e-6, "borne_out", "100% of what is claimed"),
-        (105.8e-6, "undecided", "50% of what is claimed: a peak that nothing has reached"),
-        (40e-6, "not_borne_out", "132% of what is claimed"),
+        (52.9e-6, "borne_out", "100 % of what is claimed"),
+        (105.8e-6, "undecided", "50 % of what is claimed: a peak that nothing has reached"),
+        (40e-6, "not_borne_out", "132 % of what is claimed"),
     ],
 )
 def test_a_peak_is_reached_missed_or_passed(claim, runs, seconds, finding, words):
@@ -188,6 +188,93 @@ def test_a_peak_is_reached_missed_or_passed(claim, runs, seconds, finding, words
     assert found.finding == finding
     assert words in found.why
     assert "matmul square-2048" in found.why
+
+
+PEAK = {"kind": "absolute", "chips": ["trainium1"], "baseline_chips": None, "unit": "TFLOPS"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "finding", "words"),
+    [
+        # 80 TFLOP/s of a device that is a core, 160 of its chip.
+        ({"level": "chip", "value": 160}, "borne_out", "a chip, 100 % of what is claimed"),
+        ({"level": "device", "value": 80}, "borne_out", "a device, 100 % of what is claimed"),
+        ({"level": "core", "value": 92}, "undecided", "a core, 87 % of what is claimed"),
+        ({"level": "core", "value": 70, "digits": 2}, "not_borne_out", "114 % of what is"),
+        ({"level": "chip", "per": "core", "value": 80}, "borne_out", "a core, 100 % of"),
+        ({"level": "ultraserver", "value": 9}, "undecided", "no record is of a whole ultraserver"),
+        ({"value": 100, "comparator": "at_least"}, "borne_out", "160 % of what is claimed"),
+        ({"value": 200, "comparator": "at_least"}, "undecided", "80 % of what is claimed: a peak"),
+        ({"value": 200, "comparator": "up_to"}, "undecided", "80 % of what is claimed: a peak"),
+        ({"value": 100, "comparator": "up_to"}, "not_borne_out", "160 % of what is claimed"),
+        ({"value": 200, "digits": 1}, "undecided", "80 % of what is claimed"),
+        ({"value": 100, "high": 150}, "not_borne_out", "107 % of what is claimed"),
+        ({"value": 150, "high": 170}, "borne_out", "94 % of what is claimed"),
+    ],
+)
+def test_a_peak_is_held_at_its_level_and_by_its_comparator(claim, runs, changes, finding, words):
+    found = weighed(claim(**{**PEAK, **changes}), runs(trainium1=2 * 2048**3 / 80e12))
+
+    assert found.finding == finding, found.why
+    assert words in found.why
+
+
+def test_cores_of_two_chips_arent_the_same_part_of_them(claim, runs):
+    """A device of Trainium1 is one core of two, one of Trainium2 two of eight."""
+    both = {"chips": ["trainium2"], "baseline_chips": ["trainium1"], "level": "core", "value": 1}
+    common, best = weighed(claim(**both), runs(trainium1=1e-3, trainium2=0.5e-3)).readings
+
+    assert common.value == pytest.approx(1.0, rel=1e-3)
+    assert best.value == pytest.approx(1.0, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("comparator", "value", "seconds", "finding"),
+    [
+        ("at_least", -40, 0.5e-3, "borne_out"),
+        ("at_least", -40, 1.6e-3, "not_borne_out"),
+        ("up_to", -80, 1e-3, "borne_out"),
+        ("up_to", -30, 0.5e-3, "not_borne_out"),
+    ],
+)
+def test_a_decrease_is_bounded_from_the_other_side(
+    claim, runs, comparator, value, seconds, finding
+):
+    cost = claim(
+        metric="cost", comparator=comparator, value=value, unit="%", quantity=None, needs="-"
+    )
+    prices = {"trainium2": 2.0, "trainium3": 2.0}
+
+    assert weighed(cost, runs(trainium2=2e-3, trainium3=seconds), prices).finding == finding
+
+
+def test_a_set_that_a_cache_holds_says_nothing_of_the_memory(claim, make):
+    """12 MiB in an H100's L2 of 50 MiB, and 192 MiB that are in none."""
+    bandwidth = claim(
+        kind="absolute", chips=["h100_sxm"], baseline_chips=None, quantity="memory_bandwidth",
+        value=3.35, unit="TB/s", measure=["memory"],
+    )  # fmt: skip
+
+    def triad(size, bytes_per_s):
+        return make.record(
+            make.case(workload="memory", configuration=f"triad-{size}", params={"size": size}),
+            medians=(size / bytes_per_s,) * 3,
+            cost=make.cost(flops=0, bytes_moved=size, bytes_useful=size, working_set_bytes=size),
+            device=make.device(name="H100", chip="h100_sxm", share=1.0),
+        )
+
+    cached, main = triad(12 * 2**20, 5.6e12), triad(192 * 2**20, 3.2e12)
+    assert weighed(bandwidth, [cached]).finding == "no_records"
+    assert "3.2 TB/s" in weighed(bandwidth, [cached, main]).why
+    assert weighed(bandwidth, [cached, main]).finding == "borne_out"
+
+
+def test_both_formats_of_eight_bits_are_fp8(claim, runs):
+    fp8 = claim(
+        kind="absolute", chips=["trainium2"], baseline_chips=None, dtypes=["fp8"], value=1299,
+        unit="TFLOPS",
+    )  # fmt: skip
+    assert weighed(fp8, runs("fp8_e4m3", trainium2=52.9e-6)).finding == "borne_out"
 
 
 def test_what_there_is_no_record_of_is_named(claim, runs):

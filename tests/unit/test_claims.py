@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import trnbench.specs
 from trnbench.bench.cli import app
-from trnbench.specs.claim import load_claims
+from trnbench.specs.claim import _digits, load_claims
 from trnbench.specs.claim_quantities import World
 from trnbench.specs.claims import judge_claims
 from trnbench.specs.figure import CatalogError
@@ -226,6 +226,47 @@ def test_claims_of_one_s_own_are_read_from_a_file(tmp_path):
 
     (row,) = json.loads(result.stdout)
     assert (row["id"], row["verdict"]) == ("mine", "consistent")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"value": 0}, "field 'value': 0; wanted more than 0"),
+        ({"value": 4, "high": 3}, "field 'high': 3; wanted more than value"),
+        ({"value": -100, "unit": "%"}, "less than nothing is left"),
+        ({"kind": "absolute", "unit": "TFLOPS"}, "'TFLOPS', a rate; wanted a unit of size"),
+        ({"kind": "absolute", "quantity": "peak", "unit": "GB"}, "wanted a unit of rate"),
+        ({"quantity": "available", "text": "2025-99", "value": None}, "wanted a date as 2025-12"),
+        ({"quantity": "percent_of_factor"}, "field 'factor': nothing"),
+        ({"quantity": "years_since"}, "field 'since': nothing"),
+        ({"dtypes": ["zz"]}, "field 'dtypes': 'zz'; known: fp32"),
+    ],
+)
+def test_what_can_mean_nothing_is_refused(tmp_path, changes, message):
+    with pytest.raises(CatalogError) as caught:
+        one_of(tmp_path, **changes)
+    assert message in str(caught.value)
+
+
+def test_a_file_of_claims_holds_nothing_else(tmp_path):
+    with pytest.raises(CatalogError, match="'claims' given; wanted tables"):
+        judge(tmp_path, "claims = 1\n" + NEW)
+    with pytest.raises(CatalogError, match="wanted a TOML file"):
+        load_claims(tmp_path)
+
+
+def test_a_round_number_has_as_many_digits_as_it_says(tmp_path):
+    """A million chips is one digit, and 500,001 is six."""
+    assert one_of(tmp_path, value=1.5).verdict == "consistent"
+    assert [_digits(value) for value in (1e6, 100000.0, 83.2, 4.0, 500001.0)] == [1, 1, 3, 1, 6]
+
+
+def test_at_least_a_decrease_is_that_or_more(tmp_path):
+    """Trainium3's fp8 peak is 2.7 % below Trainium2's."""
+    changes = {"quantity": "peak", "dtypes": ["fp8"], "unit": "%", "comparator": "at_least"}
+
+    assert one_of(tmp_path, **changes, value=-2).verdict == "consistent"
+    assert one_of(tmp_path, **changes, value=-5).verdict == "contradicted"
 
 
 def test_a_ratio_has_no_unit_of_its_own_and_a_figure_has_chips(tmp_path):

@@ -129,6 +129,10 @@ def test_a_cores_figure_is_multiplied_by_the_cores():
         ([], Given("1.2.3 GB", "chip"), "'1.2.3 GB' given; wanted a number"),
         ([], Given("-1 GB", "chip"), "'-1 GB' given; wanted more than 0"),
         ([], Given("2 GHz", "chip"), "'2 GHz' given; wanted a number and one of"),
+        ([], Given("83,2 PFLOPS", "chip"), "'83,2 PFLOPS' given; wanted a number"),
+        ([], Given("8,3.2 PFLOPS", "chip"), "'8,3.2 PFLOPS' given; wanted a number"),
+        ([], Given("PFLOPS", "chip"), "'PFLOPS' given; wanted a number"),
+        ([], Given("1 GB", ""), "comes in no ''; known: core"),
     ],
 )
 def test_what_cant_be_converted_is_refused_in_one_message(fields, given, message):
@@ -163,6 +167,11 @@ def test_the_table_names_price_and_what_is_unconfirmed():
         (["trainium2", "--given", "1 GB"], "--given given without --of"),
         (["trainium2", "--of", "chip"], "--of given without --given"),
         (["trainium2", "--price", "trainium2=0"], "--price 'trainium2=0' given"),
+        (["trainium2", "--price", "trainium2=1e-320"], "from 1e-06 to 100000"),
+        (["trainium2", "--price", "trainium2=1", "--price", "trainium2=2"], "given twice"),
+        (["trainium2", "--price", "trainium3=1"], "--price of 'trainium3' given; wanted"),
+        (["trainium2", "--region", "mars"], "unknown region 'mars'"),
+        (["trainium2", "--chip-file", "."], "wanted a TOML file"),
         (["trainium2", "--purchase", "theft"], "unknown way of buying 'theft'"),
         (["tranium2"], "unknown chip 'tranium2'"),
     ],
@@ -173,6 +182,52 @@ def test_a_mistake_is_one_line(arguments, message):
     assert (done.returncode, done.stdout) == (4, "")
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_thousands_may_have_commas():
+    table = unit_table(CHIPS["trainium2"], given=Given("1,300.5 TFLOPS", "chip"))
+    (chip,) = [row for row in table.rows if row.unit == "chip"]
+
+    assert chip.figures["given"] == pytest.approx(1300.5e12)
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_what_was_asked_for_is_the_last_to_go_and_what_went_is_named(monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    told = run("trainium2", "--given", "83.2 PFLOPS", "--of", "ultraserver").stdout
+
+    assert "1.3 PFLOP/s" in told
+    assert ("no room for" in told) is (width < 120)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('id = "mine"', 'id = "../x [red]"', "small letters, digits and _"),
+        ("physical = { value = 8,", "physical = { value = 2.5,", "a whole number from 1 to"),
+        ("physical = { value = 8,", f"physical = {{ value = 1{'0' * 5000},", "not valid TOML"),
+        ("physical = { value = 8,", f"x = {'[' * 5000}", "not valid TOML"),
+    ],
+)
+def test_a_chips_file_that_is_none_is_one_line(tmp_path, old, new, message):
+    text = (load_catalog_folder() / "trainium2.toml").read_text(encoding="utf-8")
+    text = text.replace('id = "trainium2"', 'id = "mine"')
+    assert old in text
+    own = tmp_path / "mine.toml"
+    own.write_text(text.replace(old, new, 1), encoding="utf-8")
+    done = run("mine", "--chip-file", str(own))
+
+    assert done.returncode == 4
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_mark_of_byte_order_is_no_fault(tmp_path):
+    text = (load_catalog_folder() / "trainium2.toml").read_text(encoding="utf-8")
+    own = tmp_path / "mine.toml"
+    own.write_text("\ufeff" + text.replace('id = "trainium2"', 'id = "mine"'), encoding="utf-8")
+
+    assert run("mine", "--chip-file", str(own)).returncode == 0
 
 
 def test_a_chip_of_ones_own_comes_in_the_units_that_its_file_states(tmp_path):

@@ -43,7 +43,7 @@ def test_what_nobody_sells_has_no_price():
 
 def test_a_price_says_what_it_is_of():
     assert find_price("trainium2").words == (
-        "2.23 USD a chip hour: trn2.48xlarge, listed as on demand, us-east-2, 2025-11-30"
+        "2.235 USD a chip hour: trn2.48xlarge, listed as on demand, us-east-2, 2025-11-30"
     )
 
 

@@ -104,7 +104,7 @@ def test_a_table_of_models_names_units_and_denominators(record):
     assert "200 k tokens/s" in text
     assert "800 k tokens/s" in text
     assert "MFU: model FLOPs over the datasheet rate of 667 TFLOP/s x 0.25 (fp32)" in text
-    assert "per USD: 2.23 USD a chip hour: trn2.48xlarge" in text
+    assert "per USD: 2.235 USD a chip hour: trn2.48xlarge" in text
     assert "130 B" in text
     assert "22 %" in text
     assert "TTFT: time to the first token" in text

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -171,6 +174,43 @@ def test_a_roofline_has_its_devices_roofs_and_ridges(cases):
     assert all(ridge.ceiling in {c.ceiling for c in first.ceilings} for ridge in first.ridges)
 
 
+def test_another_share_of_a_chip_is_another_device(make, cases):
+    """One core and both cores of a Trainium1 under one name, as a table of others' has them."""
+    one, both = cases("trainium1", 0.5), cases("trainium1", 1.0)
+    first, second = find_rooflines([one, both])
+
+    assert (first.device, second.device) == (
+        "one of trainium1, 0.5 of trainium1",
+        "one of trainium1, 1 of trainium1",
+    )
+    for found in (first, second):
+        ridges = {ridge.ceiling: ridge.flops_per_byte for ridge in found.ridges}
+        assert ridges["datasheet"] == pytest.approx(190 / 0.88)
+        assert ridges["engine"] == pytest.approx(92e12 / 272e9)
+        assert ridges["measured"] == pytest.approx(91.7504e12 * 0.875 / 272e9)
+
+
+@pytest.mark.parametrize("rate", [-1.0, 0.0, 5e-324, 1e308])
+def test_a_rate_that_is_no_devices_is_no_roof(cases, tmp_path, rate):
+    record = cases()
+    roofs = [
+        roof.model_copy(update={"flops_per_s": rate, "level_bytes_per_s": rate})
+        for roof in record.roofs
+    ]
+    run = stored(tmp_path, [record.model_copy(update={"roofs": roofs})])
+    (found,) = find_rooflines([record.model_copy(update={"roofs": roofs})])
+    told = CliRunner().invoke(app, ["roofline", run])
+
+    assert found.ceilings == []
+    assert told.exit_code == 0
+    assert "no roof is drawn" in told.stdout
+
+
+def test_a_place_beyond_any_axis_is_none(make):
+    far = make.record(cost=make.cost(flops=10**18, bytes_moved=10**9), medians=(1e-8,) * 3)
+    assert locate(far) is None
+
+
 def test_the_fastest_figure_of_a_level_is_drawn(make):
     roofs = [
         make.roof("attained").model_copy(update={"level": "L3", "level_bytes_per_s": rate})
@@ -300,6 +340,19 @@ def test_every_point_of_a_stored_run_lies_under_its_limits():
     assert {roof["kind"] for roof in device["roofs"]} == {"arithmetic", "memory"}
 
 
+def test_a_terminal_of_ascii_gets_letters_that_it_has():
+    done = subprocess.run(
+        [sys.executable, "-m", "trnbench", "roofline", str(EXAMPLE)],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "120"},
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    assert b" us " in done.stdout, "microseconds"
+
+
 def test_the_table_names_what_binds_each_case():
     told = CliRunner().invoke(app, ["roofline", str(EXAMPLE)], env={"COLUMNS": "120"}).stdout
 
@@ -365,6 +418,13 @@ def test_ten_thousand_cases_are_drawn_and_counted(cases, tmp_path):
 )
 def test_a_mistake_is_told(arguments, message):
     assert message in str(CliRunner().invoke(app, ["roofline", str(EXAMPLE), *arguments]).exception)
+
+
+def test_a_column_that_has_no_room_is_named():
+    told = CliRunner().invoke(app, ["roofline", str(EXAMPLE)], env={"COLUMNS": "60"}).stdout
+    assert "no room for: " in told
+    wide = CliRunner().invoke(app, ["roofline", str(EXAMPLE)], env={"COLUMNS": "160"}).stdout
+    assert "no room for: " not in wide
 
 
 def test_a_run_without_a_place_is_refused(make, tmp_path):

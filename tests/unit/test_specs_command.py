@@ -151,6 +151,19 @@ def test_a_links_direction_stands_beside_its_figure():
     ]
 
 
+def test_an_ultraserver_has_the_price_of_its_own_instances():
+    """A trn2u.48xlarge isn't in the list, and that of a trn2.48xlarge is another price."""
+    rows = read("compare", "trn2u.48xlarge", "trn2_ultraserver", "trainium2", "--per", "chip")
+    (price,) = [row for row in rows if row["quantity"] == "price"]
+
+    assert [cell["value"] for cell in price["cells"]] == [None, None, pytest.approx(2.235)]
+
+
+def test_where_nothing_can_be_compared_it_is_said():
+    told = str(run("compare", "tpu_v5e", "inferentia1", "--per", "device").exception)
+    assert "nothing of tpu_v5e, inferentia1 is known per device" in told
+
+
 def test_an_instance_has_its_own_price():
     rows = read("compare", "trn1.32xlarge", "trn1n.32xlarge", "trainium1", "--per", "chip")
     (price,) = [row for row in rows if row["quantity"] == "price"]
