@@ -1,4 +1,5 @@
-"""Standard output whose reader may go away, as in ``trnbench export RUN --to csv | head -1``."""
+"""Standard output whose reader may go away, as in ``trnbench export RUN --to csv | head -1``, or
+may know no letter beyond ASCII."""
 
 from __future__ import annotations
 
@@ -10,7 +11,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_PLAIN = {"µ": "u", "±": "+-", "×": "x", "…": "...", "–": "-", "✓": "ok", "✗": "x"}
+#: What stands for our own signs where they can't be written, a letter for a letter, so that tables
+#: stay straight and fit.
+_PLAIN = {
+    "µ": "u",
+    "±": "~",
+    "–": "-",
+    "×": "x",
+    "✓": "+",
+    "✗": "x",
+    "·": ".",
+    # The course of a case's times, low to high.
+    **dict(zip("▁▂▃▄▅▆▇█", "12345678", strict=True)),
+}
 #: What a shell gives a program that the signal SIGPIPE (13) ended, as it ends ``cat``.
 READER_GONE = 128 + 13
 
@@ -34,11 +47,14 @@ class _Pipe(io.FileIO):
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
-    """What a terminal can't show, in the nearest letters that it can."""
+    """What a terminal can't show, in the nearest letter that it can, or as its code."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]
-    return "".join(_PLAIN.get(sign, "?") for sign in lacking), error.end
+    codes = (sign.encode("ascii", "backslashreplace").decode() for sign in lacking)
+    return "".join(_PLAIN.get(sign, code) for sign, code in zip(lacking, codes, strict=True)), (
+        error.end
+    )
 
 
 codecs.register_error("trnbench.plain", _plain)

@@ -104,7 +104,8 @@ def _as_dict(one: Roofline) -> dict[str, Any]:
 
 def _case(point: Point) -> dict[str, Any]:
     from ..results.rates import call_time
-    from ..results.rooflines import binding_roof
+    from ..results.roof_words import with_rates
+    from ..results.rooflines import binding_roof, level_without_rate
 
     time, roof = call_time(point.record), binding_roof(point.record)
     return {
@@ -116,7 +117,8 @@ def _case(point: Point) -> dict[str, Any]:
         "flops_per_s": point.flops_per_s,
         "ceiling": roof and roof.ceiling,
         "bound": roof and roof.bound,
+        "level": roof.level if roof else level_without_rate(point.record),
         "fraction": roof and roof.fraction,
         "floor_s": roof and roof.floor_s,
-        "held": [roof.model_dump(mode="json") for roof in point.record.roofs],
+        "held": [with_rates(roof).model_dump(mode="json") for roof in point.record.roofs],
     }

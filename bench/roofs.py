@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..results.record import CostData, Device, Record, RoofData
+from ..results.rooflines import ABOVE
 from ..specs.attained import AttainedCeiling
 from ..specs.catalog import Catalog, load_catalog
 from ..specs.cost import Cost
@@ -14,9 +15,6 @@ from ..specs.processor import cpu_peaks
 from ..specs.roofline import Roof, bytes_to_move, floor, level_of
 from ..specs.roofs import roof_of_attained, roof_of_chip, roof_of_cpu, roof_of_measured
 from ..specs.silicon import device_share
-
-#: A result this far over a ceiling that physics gives is wrong, whatever else it is.
-ABOVE_ROOF = 1.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +111,7 @@ def attained_roof(
         return Held([_unknown("attained", absence)])
     held = _hold(cost, [roof_of_attained(ceiling, dtype)], call_s, fused=fused)
     fraction = held.roofs[0].fraction
-    return Held(held.roofs, stale=fraction is not None and fraction > ABOVE_ROOF)
+    return Held(held.roofs, stale=fraction is not None and fraction > ABOVE)
 
 
 def _hold(cost: CostData, roofs: list[Roof], call_s: float, *, fused: bool) -> Held:
@@ -128,13 +126,16 @@ def _hold(cost: CostData, roofs: list[Roof], call_s: float, *, fused: bool) -> H
                 bound=found.bound,
                 fraction=None if found.seconds is None else found.seconds / call_s,
                 denominator=found.denominator,
+                bound_per_s=found.rate,
+                # A ceiling that is no limit says nothing; one that is may know of none.
+                gate_s=(found.gate_seconds or 0.0) if roof.gates else None,
                 reason=found.reason,
                 **_utilisation(cost, roof, call_s),
                 **_memory(work, roof, fused=fused),
             )
         )
         gate_s = found.gate_seconds
-        if roof.gates and gate_s is not None and gate_s > ABOVE_ROOF * call_s:
+        if roof.gates and gate_s is not None and gate_s > ABOVE * call_s:
             above = (
                 f"{gate_s / call_s:.2f} times the {roof.ceiling} ceiling: a call took "
                 f"{call_s:.3g} s, and {found.gate_denominator} allows no less than {gate_s:.3g} s"

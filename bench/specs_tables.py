@@ -195,13 +195,14 @@ def print_roofs(table: RoofTable) -> None:
         Column("ceiling", "left", lambda one: "" if one.kind == "on chip" else one.ceiling),
         Column("rate", "right", lambda one: format_si(one.rate, one.unit)),
         Column("holds", "right", lambda one: format_si(one.capacity_bytes, "B", "")),
+        Column("source", "left", lambda one: one.source),
     ]
-    console.print(fitted_table(columns, table.roofs, console.width, ()))
-    for line in table.roofs:
-        ceiling = "" if line.kind == "on chip" else f", {line.ceiling}"
-        said = f"{line.name} {line.dtype}".rstrip()
-        why = line.words or line.reason
-        console.print(f"{said}{ceiling}: {why}", style="dim", markup=False)
+    shown = [line for line in table.roofs if _has_row(line)]
+    console.print(fitted_table(columns, shown, console.width, ("source",)))
+    for said, dtypes in _comments(table.roofs).items():
+        name, ceiling, why = said
+        of = f"{name} {', '.join(dtypes)}".rstrip()
+        console.print(f"{of}{ceiling}: {why}", style="dim", markup=False)
     for reason in dict.fromkeys(one.reason for one in table.roofs if one.kind == "on chip"):
         console.print(f"on chip: {reason}", style="dim", markup=False)
     if table.ridges:
@@ -216,6 +217,21 @@ def print_roofs(table: RoofTable) -> None:
             "a call of fewer FLOP a byte than its ridge is bound by memory, of more by the engine",
             style="dim",
         )
+
+
+def _has_row(line: RoofLine) -> bool:
+    """All but an engine beside the one for matrices that has no rate in the dtype: of such there
+    is a comment alone, since there would be two for each dtype."""
+    return line.kind != "arithmetic" or line.name == "tensor" or line.rate is not None
+
+
+def _comments(roofs: Sequence[RoofLine]) -> dict[tuple[str, str, str], list[str]]:
+    """How each roof comes about, or why it isn't known: the dtypes for each (name, ceiling, why)."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for line in roofs:
+        ceiling = f", {line.ceiling}" if _has_row(line) and line.kind != "on chip" else ""
+        found.setdefault((line.name, ceiling, line.words or line.reason), []).append(line.dtype)
+    return found
 
 
 def print_comparison(rows: Sequence[ComparisonRow]) -> None:

@@ -25,14 +25,13 @@ from .record import (
     Status,
     Summary,
 )
+from .rooflines import ABOVE, excess
 
 #: (field, what is wrong with it).
 Finding = tuple[str, str]
 
 #: Two programs may round a sum or a logarithm differently, by far less than this.
 TOLERANCE = 1e-6
-#: The same as where a record is made: see ``bench.roofs``.
-ABOVE_ROOF = 1.05
 _QUANTILES = ("min_s", "p20_s", "p95_s", "p99_s")
 
 
@@ -188,6 +187,10 @@ def _of_roof(record: Record, roof: RoofData, field: str) -> Iterator[Finding]:
         yield field, "floor_s without fraction, or fraction without floor_s"
     if roof.floor_s is None and not roof.reason:
         yield f"{field}.reason", "empty, and floor_s is null: wanted why the roof is unknown"
+    if record.status is Status.OK and record.origin != "published":
+        reached = excess(record, roof)
+        if reached is not None and reached > ABOVE:
+            yield "status", f"OK, and {reached:.2f} times the {roof.ceiling} ceiling"
     if roof.floor_s is None or roof.fraction is None:
         return
     if roof.floor_s <= 0:
@@ -201,13 +204,6 @@ def _of_roof(record: Record, roof: RoofData, field: str) -> Iterator[Finding]:
                 f"{field}.fraction",
                 f"{roof.fraction:g}, and floor_s over the sustained time is {wanted:g}",
             )
-    if (
-        roof.fraction > ABOVE_ROOF
-        and roof.ceiling not in ("measured", "attained")
-        and record.status is Status.OK
-        and record.origin != "published"
-    ):
-        yield "status", f"OK, and {100 * roof.fraction:.0f} % of the {roof.ceiling} ceiling"
 
 
 def _has_samples(record: Record) -> bool:

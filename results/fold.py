@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 
+from ..specs.units import unit_of_work
 from .record import (
     SEVERITY,
     CaseKey,
@@ -167,8 +168,9 @@ def _throughput(
     the roof; operations on integers are OP/s."""
     if cost is None or sustained is None:
         return None, None
+    unit: str
     if cost.headline == "flops":
-        work, unit = cost.flops, "OP/s" if dtype.startswith(("int", "uint")) else "FLOP/s"
+        work, unit = cost.flops, unit_of_work(dtype)
     elif cost.headline == "bytes":
         work, unit = cost.bytes_moved, "B/s"
     elif cost.headline == "items":

@@ -335,8 +335,14 @@ class RoofData(_Data):
     fraction: float | None
     denominator: str
     """The figure divided by, in words: "2 cores x 64 FLOP/cycle x 3.31 GHz = 424 GFLOP/s"."""
+    bound_per_s: float | None = None
+    """The same as a number: FLOP/s of an engine, B/s of a memory level; None of "dispatch"."""
+    gate_s: float | None = None
+    """A time that no call can beat by this ceiling, whatever is fused or stays in a cache: one
+    shorter by more than 5 % is ABOVE_ROOF. 0 where none is known; None where the ceiling is no
+    limit, and in records from before this field."""
     reason: str = ""
-    """Why the roof is unknown."""
+    """Why the roof is unknown; beside a floor, what it leaves out."""
     mfu: float | None = None
     """Model FLOPs utilisation: `flops` over the time, over this ceiling's matrix rate; None
     without matrix work or where the rate is unknown."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from .printable import printable
 from .quantity import format_scaled
-from .roofline_frame import INTENSITY, Frame, Segment, cut, decades, fit
+from .roofline_frame import INTENSITY, Frame, Segment, cut, decades, fit, label_of, name_of
 from .rooflines import Ceiling, Point
 
 #: Of a chart, in lines.
@@ -23,6 +23,8 @@ _MARGIN = 9
 #: The bit of a dot by its column and row in a braille letter, see the Unicode standard, 2800.
 _BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 _WIDE, _TALL = 2, 4
+#: Letters between a name and what stands beside it.
+_GAP = 2
 #: A dashed line has so many dots, and then as many gaps.
 _DASH = 3
 
@@ -46,13 +48,16 @@ def draw_chart(
     for segment in cut(ceilings, frame):
         canvas.line(segment)
     rows = canvas.letters(unicode=unicode)
-    for segment in cut(ceilings, frame):
-        if segment.level:
-            canvas.label(rows, segment)
     signs = signs_of(points)
     for point in points:
         column, row = canvas.cell(point.intensity, point.flops_per_s)
         rows[row][column] = signs[point.record.case.dtype]
+    # Last, since a name goes where nothing else stands.
+    for segment in cut(ceilings, frame):
+        if segment.level:
+            canvas.name_level(rows, segment)
+        else:
+            canvas.name_slanted(rows, segment)
     ticks = {canvas.cell(1.0, rate)[1]: rate for rate in decades(frame.low, frame.high)}
     lines = [
         f"{_rate(ticks.get(number)):>{_MARGIN}}|{''.join(row)}".rstrip()
@@ -105,17 +110,42 @@ class _Canvas:
             codes[row // _TALL][column // _WIDE] |= _BITS[column % _WIDE][row % _TALL]
         return [[_letter(code, unicode=unicode) for code in line] for line in codes]
 
-    def label(self, rows: list[list[str]], segment: Segment) -> None:
-        """A roof's name at the right end above its line, where nothing else stands."""
+    def name_level(self, rows: list[list[str]], segment: Segment) -> None:
+        """An arithmetic's name above its line, as far to the right as there is room; at most
+        half of it beyond the line's own beginning."""
         row = self.cell(1.0, 10**segment.y)[1] - 1
-        text = segment.label
-        start = self._columns - len(text)
-        if (
-            row >= 0
-            and start > self._columns // 3
-            and all(a == " " for a in rows[row][start - 1 :])
-        ):
-            rows[row][start:] = text
+        length = len(segment.label)
+        first = self.cell(10**segment.x, 1.0)[0] - length // 2
+        for start in range(self._columns - length, first, -1):
+            if _write(rows, row, start, segment.label):
+                return
+
+    def name_slanted(self, rows: list[list[str]], segment: Segment) -> None:
+        """A memory's name beside its line, on the side of the faster ones if it can be: in full,
+        or as much of it as there is room for."""
+        for text in (segment.label, label_of(segment.ceiling), name_of(segment.ceiling)):
+            for row in range(self._rows // 3, self._rows):
+                first, last = self._columns_of(segment, row)
+                if first <= last and (
+                    _write(rows, row, first - _GAP - len(text), text)
+                    or _write(rows, row, last + 1 + _GAP, text)
+                ):
+                    return
+
+    def _columns_of(self, segment: Segment, row: int) -> tuple[int, int]:
+        """First and last column of a slanted roof in a line; the first is the greater where it
+        doesn't cross the line."""
+        frame = self._frame
+        step = (frame.high - frame.low) / self._rows
+        bottom = frame.low + (self._rows - 1 - row) * step
+        low, high = max(bottom, segment.y), min(bottom + step, segment.y_end)
+        if low >= high:
+            return 1, 0
+        first, last = (
+            self._place(segment.x + y - segment.y, frame.left, frame.right, self._columns)
+            for y in (low, high)
+        )
+        return first, last
 
     def cell(self, intensity: float, flops_per_s: float) -> tuple[int, int]:
         """Column and line of a place in the plane."""
@@ -141,6 +171,17 @@ class _Canvas:
     @staticmethod
     def _place(value: float, low: float, high: float, count: int) -> int:
         return min(max(int((value - low) / (high - low) * count), 0), count - 1)
+
+
+def _write(rows: list[list[str]], row: int, start: int, text: str) -> bool:
+    """Write a text where nothing else stands, nor next to it; whether there was room."""
+    end = start + len(text)
+    if row < 0 or start < 0 or end > len(rows[row]):
+        return False
+    if any(letter != " " for letter in rows[row][max(start - _GAP, 0) : end + _GAP]):
+        return False
+    rows[row][start:end] = text
+    return True
 
 
 def _letter(code: int, *, unicode: bool) -> str:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..specs.units import unit_of_work
 from .printable import printable
 from .quantity import format_rate
 from .rooflines import Ceiling
@@ -55,8 +56,13 @@ class Segment:
 
 def label_of(one: Ceiling) -> str:
     """``bf16 667 TFLOP/s``, ``HBM 2.9 TB/s``."""
-    unit = "FLOP/s" if one.kind == "arithmetic" else "B/s"
-    return f"{printable(one.name)[:_LONGEST]} {format_rate(one.rate, unit)}"
+    unit = unit_of_work(one.name) if one.kind == "arithmetic" else "B/s"
+    return f"{name_of(one)} {format_rate(one.rate, unit)}"
+
+
+def name_of(one: Ceiling) -> str:
+    """``bf16``, ``HBM``: no longer than a name is."""
+    return printable(one.name)[:_LONGEST]
 
 
 #: Letters of a level's or a dtype's name, which a stranger's file may have made long.
@@ -68,8 +74,11 @@ def decades(low: float, high: float) -> list[float]:
     return [10.0**n for n in range(math.ceil(low), math.floor(high) + 1)]
 
 
-def fit(points: Sequence[tuple[float, float]], ceilings: Sequence[Ceiling]) -> Frame:
-    """A frame with all points (FLOP/B, FLOP/s) and roofs, and air around them."""
+def fit(
+    points: Sequence[tuple[float, float]], ceilings: Sequence[Ceiling], labels: float = 0.0
+) -> Frame:
+    """A frame with all points (FLOP/B, FLOP/s) and roofs, and air around them. ``labels``: the
+    part of its width, at the right, which no point may reach where a level roof has its name."""
     arithmetic = [c.rate for c in ceilings if c.kind == "arithmetic"]
     memory = [c.rate for c in ceilings if c.kind == "memory"]
     xs = [x for x, _ in points]
@@ -79,7 +88,10 @@ def fit(points: Sequence[tuple[float, float]], ceilings: Sequence[Ceiling]) -> F
     ys += arithmetic
     left, right = math.log10(min(xs)) - 0.25, math.log10(max(xs)) + 0.25
     low, high = math.log10(min(ys)) - 0.25, math.log10(max(ys)) + 0.3
-    return Frame(left, max(right, left + 1), low, max(high, low + 1))
+    right = max(right, left + 1)
+    if arithmetic:
+        right = max(right, (math.log10(max(x for x, _ in points)) - labels * left) / (1 - labels))
+    return Frame(left, right, low, max(high, low + 1))
 
 
 def cut(ceilings: Sequence[Ceiling], frame: Frame) -> list[Segment]:

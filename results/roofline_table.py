@@ -8,6 +8,7 @@ from functools import partial
 
 from rich.console import Console
 
+from ..specs.units import unit_of_work
 from .columns import Column, fitted_table, left_out, say
 from .printable import printable
 from .quantity import UNKNOWN, format_fraction, format_rate, format_seconds
@@ -15,12 +16,20 @@ from .rates import call_time
 from .record import RoofData
 from .roofline_chart import draw_chart, signs_of
 from .roofline_frame import label_of
-from .rooflines import Ceiling, Point, Ridge, Roofline, above_limits, binding_roof
+from .rooflines import (
+    Ceiling,
+    Point,
+    Ridge,
+    Roofline,
+    above_limits,
+    binding_roof,
+    level_without_rate,
+)
 from .table import CEILINGS, name_case
 
 MOST_ROWS = 60
 #: Between two parts of a record's reason, which may have such signs of their own.
-_REASONS = re.compile(r"; (?=[^;:]{1,40} unknown: )")
+_REASONS = re.compile(r"; (?=[^;:]{1,40} unknown: |[^;: ]{1,40}: the working set )")
 
 
 def print_rooflines(rooflines: Sequence[Roofline], console: Console, most: int = MOST_ROWS) -> None:
@@ -51,7 +60,7 @@ def _print_one(found: Roofline, console: Console, most: int) -> None:
         Column("", "left", lambda point: signs[point.record.case.dtype]),
         Column("case", "left", _name, folds=True),
         Column("FLOP/B", "right", lambda point: f"{point.intensity:.3g}"),
-        Column("rate", "right", lambda point: format_rate(point.flops_per_s, "FLOP/s")),
+        Column("rate", "right", _rate),
         Column("time", "right", lambda point: format_seconds(_time(point))),
         Column("bound by", "left", _bound),
         *(
@@ -92,20 +101,22 @@ def _print_roofs(found: Roofline, console: Console) -> None:
             say(console, printable(f"{one.name}, {one.ceiling}: {one.words}"), "dim")
     if found.ridges:
         console.print(fitted_table(ridges, found.ridges, console.width, ()))
-    unknown = dict.fromkeys(
-        f"{roof.ceiling}: {part}"
-        for point in found.points
-        for roof in point.record.roofs
-        for part in _REASONS.split(roof.reason)
-        if part
-    )
-    for reason in unknown:
-        say(console, printable(reason), "dim")
+    reasons: dict[str, dict[str, None]] = {}
+    for point in found.points:
+        for roof in point.record.roofs:
+            for part in filter(None, _REASONS.split(roof.reason)):
+                reasons.setdefault(part, {})[roof.ceiling] = None
+    for reason, ceilings in reasons.items():
+        say(console, f"{', '.join(ceilings)}: {reason}", "dim")
 
 
 def _name(point: Point) -> str:
     case = point.record.case
     return printable(f"{case.workload} {case.configuration} {case.dtype} {case.mode}")
+
+
+def _rate(point: Point) -> str:
+    return format_rate(point.flops_per_s, unit_of_work(point.record.case.dtype))
 
 
 def _time(point: Point) -> float | None:
@@ -126,4 +137,7 @@ def _part(point: Point, ceiling: str) -> str:
 def _bound(point: Point) -> str:
     """What binds, by the ceiling whose floor is the highest of those known."""
     roof = binding_roof(point.record)
-    return UNKNOWN if roof is None else f"{printable(roof.bound or UNKNOWN)}, {roof.ceiling}"
+    if roof is not None:
+        return f"{printable(roof.bound or UNKNOWN)}, {roof.ceiling}"
+    level = level_without_rate(point.record)
+    return UNKNOWN if level is None else f"{printable(level)}, of unknown rate"

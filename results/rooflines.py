@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeGuard
 
+from ..specs.roofline import ENGINES
 from .rates import call_time
 from .record import Record, RoofData, Status
+from .roof_words import with_rates
 
-#: Above this part of a roof that nothing can pass a point doesn't lie under it.
+#: A result this far over a ceiling that physics gives is wrong, whatever else it is.
 ABOVE = 1.05
 #: Of FLOP a byte, FLOP/s and B/s: what lies beyond is no device's.
 _LEAST, _MOST = 1e-9, 1e24
@@ -24,7 +26,8 @@ LIMITS = ("datasheet", "engine", "derived")
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
-    """One roof: of arithmetic in FLOP/s (``name`` is the dtype) or of a memory level in B/s.
+    """One roof: of arithmetic in FLOP/s (``name`` is the dtype, with the engine where it isn't
+    the one for matrices) or of a memory level in B/s.
 
     ``words`` is the figure as the records have it, with how it comes about.
     """
@@ -97,7 +100,8 @@ def _roofline(device: str, own: Sequence[Record]) -> Roofline:
 
 
 def locate(record: Record) -> Point | None:
-    """Where a case stands, or None: it has no result, no stated cost, or does no arithmetic.
+    """Where a case stands, or None: it has no result, no stated cost, does no arithmetic, or has
+    figures that no machine could have.
 
     FLOP are of all engines, matrix, vector and scalar; bytes are those that its roofs count: all
     that operators move, or where they are compiled together what needn't stay between them.
@@ -108,16 +112,10 @@ def locate(record: Record) -> Point | None:
     flops = cost.flops + cost.vector_flops + cost.scalar_flops
     counted = (roof.level_bytes for roof in record.roofs if roof.level_bytes is not None)
     moved = next(counted, cost.bytes_moved)
-    if flops <= 0 or moved <= 0:
+    if not (0 < flops <= _MOST and 0 < moved <= _MOST):
         return None
     intensity, rate = flops / moved, flops / time.value / record.case.devices
-    drawn = _is_drawn(intensity) and _is_drawn(rate)
-    return Point(record, intensity, rate) if drawn else None
-
-
-def _is_drawn(value: float) -> bool:
-    """Whether a stranger's figure is one that an axis can have."""
-    return _LEAST <= value <= _MOST
+    return Point(record, intensity, rate) if _is_drawn(intensity) and _is_drawn(rate) else None
 
 
 def find_ceilings(records: Iterable[Record]) -> list[Ceiling]:
@@ -144,14 +142,23 @@ def find_ridges(ceilings: Sequence[Ceiling]) -> list[Ridge]:
     return sorted(ridges, key=lambda one: one.flops_per_byte)
 
 
-def _ceilings_of(record: Record, roof: RoofData) -> Iterator[Ceiling]:
-    if roof.flops_per_s is not None and _is_drawn(roof.flops_per_s):
+def _ceilings_of(record: Record, stored: RoofData) -> Iterator[Ceiling]:
+    roof, dtype = with_rates(stored), record.case.dtype
+    if _is_drawn(roof.flops_per_s):
+        yield Ceiling("arithmetic", dtype, roof.ceiling, roof.flops_per_s, roof.mfu_denominator)
+    if roof.bound in ("vector", "scalar") and _is_drawn(roof.bound_per_s):
+        # Of the engines beside the one for matrices only what binds a case is stored.
+        name = f"{dtype} {roof.bound}"
+        yield Ceiling("arithmetic", name, roof.ceiling, roof.bound_per_s, roof.denominator)
+    if roof.level and _is_drawn(roof.level_bytes_per_s):
         yield Ceiling(
-            "arithmetic", record.case.dtype, roof.ceiling, roof.flops_per_s, roof.mfu_denominator
+            "memory", roof.level, roof.ceiling, roof.level_bytes_per_s, roof.level_denominator
         )
-    rate = roof.level_bytes_per_s
-    if roof.level and rate is not None and _is_drawn(rate):
-        yield Ceiling("memory", roof.level, roof.ceiling, rate, roof.level_denominator)
+
+
+def _is_drawn(value: float | None) -> TypeGuard[float]:
+    """Whether there is a figure, and one that an axis can have: a file may be a stranger's."""
+    return value is not None and _LEAST <= value <= _MOST
 
 
 def binding_roof(record: Record) -> RoofData | None:
@@ -161,13 +168,32 @@ def binding_roof(record: Record) -> RoofData | None:
     return max(known, key=lambda roof: roof.floor_s or 0.0, default=None)
 
 
+def level_without_rate(record: Record) -> str | None:
+    """The memory level that holds the working set, where nobody knows what it carries."""
+    levels = (r.level for r in record.roofs if r.level and r.level_bytes_per_s is None)
+    return next(levels, None)
+
+
+def excess(record: Record, roof: RoofData) -> float | None:
+    """How many times the speed that the roof allows at most was reached; None where it is no
+    limit, or nothing is proved of it.
+
+    A floor counts bytes that fusion or a cache may have saved, and proves nothing; the gate
+    leaves them out. In a record without it the two are the same where an engine binds.
+    """
+    time = call_time(record)
+    if roof.ceiling not in LIMITS or time is None or time.value <= 0:
+        return None
+    if roof.gate_s is not None:
+        return roof.gate_s / time.value
+    estimated = record.cost is not None and record.cost.estimated
+    return roof.fraction if roof.bound in ENGINES and not estimated else None
+
+
 def above_limits(points: Iterable[Point]) -> list[Point]:
     """The points that lie above a roof which nothing can pass."""
     return [
         point
         for point in points
-        if any(
-            roof.ceiling in LIMITS and roof.fraction is not None and roof.fraction > ABOVE
-            for roof in point.record.roofs
-        )
+        if any((excess(point.record, roof) or 0.0) > ABOVE for roof in point.record.roofs)
     ]

@@ -13,7 +13,7 @@ from .levels import convert
 from .roofline import ENGINES, Ceiling, Roof, ridge_points
 from .roofs import roof_of_chip, roof_of_measured
 from .silicon import device_share
-from .units import words_of_rate, words_of_size
+from .units import Work, unit_of_work, words_of_rate, words_of_size
 
 #: What a NeuronCore has on it, and how the catalog calls its size and its bandwidth.
 _SCRATCH = (("SBUF", "sbuf_per_core"), ("PSUM", "psum_per_core"))
@@ -26,17 +26,19 @@ _FILLED = (
 @dataclass(frozen=True, slots=True)
 class RoofLine:
     """One roof. ``rate`` is in ``unit``, None with ``reason``; ``capacity_bytes`` None: without
-    limit, or of an engine. ``words`` say how the rate comes about."""
+    limit, or of an engine. ``words`` say how the rate comes about, ``source`` is of the figure
+    behind it, with its date."""
 
     ceiling: Ceiling
     kind: Literal["arithmetic", "memory", "on chip"]
     name: str
     dtype: str
     rate: float | None
-    unit: Literal["FLOP/s", "B/s"]
+    unit: Work | Literal["B/s"]
     capacity_bytes: float | None
     words: str
     reason: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def _lines(roof: Roof, dtype: str) -> Iterator[RoofLine]:
     for engine in ENGINES:
         rate = roof.engines[engine]
         # Under each ceiling the tensor engine alone has a rate of its own.
-        if engine != "tensor" and (roof.ceiling != "datasheet" or rate.flops_per_s is None):
+        if engine != "tensor" and roof.ceiling != "datasheet":
             continue
         yield RoofLine(
             roof.ceiling,
@@ -117,10 +119,11 @@ def _lines(roof: Roof, dtype: str) -> Iterator[RoofLine]:
             engine,
             dtype,
             rate.flops_per_s,
-            "FLOP/s",
+            unit_of_work(dtype),
             None,
             rate.words,
             rate.reason,
+            rate.source,
         )
     for level in roof.memory:
         yield RoofLine(
@@ -133,6 +136,7 @@ def _lines(roof: Roof, dtype: str) -> Iterator[RoofLine]:
             level.capacity_bytes,
             level.words,
             level.reason,
+            level.source,
         )
 
 
@@ -153,6 +157,7 @@ def _scratch(chip: Chip, cores: int | None) -> Iterator[RoofLine]:
             convert(size.si, 1, cores),
             _scratch_words(size, bandwidth, cores),
             _FILLED,
+            f"{size.origin.source}, {size.origin.date}",
         )
 
 

@@ -6,7 +6,7 @@ holds the working set), plus the fixed cost of a call.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,22 +19,26 @@ ENGINES: tuple[Engine, ...] = ("tensor", "vector", "scalar")
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What an engine can do, in words as well; None with the reason where it is unknown."""
+    """What an engine can do, in words as well; None with the reason where it is unknown.
+    ``source``: the catalog's source of the figure, and its date."""
 
     flops_per_s: float | None
     words: str = ""
     reason: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A level of memory. ``capacity_bytes`` None: without limit, the last one."""
+    """A level of memory. ``capacity_bytes`` None: without limit, the last one. ``source``: the
+    catalog's source of the figure that is known, and its date."""
 
     name: str
     capacity_bytes: float | None
     bytes_per_s: float | None
     words: str = ""
     reason: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,8 @@ class Roof:
     ``memory`` runs from the smallest level to the last, which has no limit. ``fixed_s`` is
     paid once a call. ``retained_bytes`` is what may stay on the chip from one call to the next,
     so that the gate doesn't ask for it to be moved again (None: unknown, and then memory can't
-    prove a time impossible).
+    prove a time impossible). ``scratch`` is memory on the chip that each call fills anew: no
+    level, but what operators hand on to one another needn't leave it where it fits.
     """
 
     ceiling: Ceiling
@@ -52,6 +57,7 @@ class Roof:
     memory: tuple[Level, ...]
     fixed_s: float = 0.0
     retained_bytes: float | None = None
+    scratch: Level | None = None
 
     @property
     def gates(self) -> bool:
@@ -76,7 +82,8 @@ class Floor:
     - ``seconds``: None where the roof is unknown; ``reason`` says why, and with a number it
       says which parts were left out.
     - ``bound``: the engine, the memory level's name, or "dispatch".
-    - ``denominator``: the figure that binds, in words.
+    - ``denominator``: the figure that binds, in words; ``rate``: as a number, in FLOP/s or B/s,
+      None of a dispatch.
     - ``gate_seconds``: a time that no call can beat by this ceiling, even where ``seconds`` is
       None: of the known parts only, with no more bytes than must be carried whatever is fused
       or cached. None where nothing is known, and for an attained ceiling, which is no limit.
@@ -89,6 +96,7 @@ class Floor:
     reason: str
     gate_seconds: float | None
     gate_denominator: str = ""
+    rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +104,7 @@ class _Part:
     bound: str
     seconds: float
     words: str
+    rate: float | None
 
 
 def floor(cost: Cost, roof: Roof, *, fused: bool = False) -> Floor:
@@ -117,20 +126,25 @@ def floor(cost: Cost, roof: Roof, *, fused: bool = False) -> Floor:
             unknown[level.name] = level.reason
             decisive = decisive or cost.flops == 0
         else:
-            parts.append(_Part(level.name, moved / level.bytes_per_s, level.words))
+            seconds = moved / level.bytes_per_s
+            parts.append(_Part(level.name, seconds, level.words, level.bytes_per_s))
     if cost.collective_bytes > 0:
         unknown["fabric"] = "the bandwidth between devices isn't modelled"
         decisive = decisive or cost.flops == 0
     gate = _gate(cost, roof)
     gate_s, gate_words = (None, "") if gate is None else (gate.seconds, gate.words)
-    reason = "; ".join(f"{name} unknown: {why}" for name, why in unknown.items())
+    reasons = [f"{name} unknown: {why}" for name, why in unknown.items()]
+    reason = "; ".join([*reasons, *_handed_on(cost, roof, fused=fused)])
     if decisive or not parts:
         return Floor(None, None, "", reason or "the case states no work", gate_s, gate_words)
     binding = max(parts, key=lambda part: part.seconds)
     seconds = binding.seconds + roof.fixed_s
     if roof.fixed_s > binding.seconds:
-        binding = _Part("dispatch", roof.fixed_s, f"{roof.fixed_s * 1e6:.3g} us to dispatch a call")
-    return Floor(seconds, binding.bound, binding.words, reason, gate_s, gate_words)
+        words = f"{roof.fixed_s * 1e6:.3g} us to dispatch a call"
+        binding = _Part("dispatch", roof.fixed_s, words, None)
+    return Floor(
+        seconds, binding.bound, binding.words, reason, gate_s, gate_words, rate=binding.rate
+    )
 
 
 def bytes_to_move(cost: Cost, *, fused: bool = False) -> int:
@@ -181,8 +195,29 @@ def _engine_parts(cost: Cost, roof: Roof) -> tuple[list[_Part], dict[str, str]]:
         if rate.flops_per_s is None:
             unknown[engine] = rate.reason
         else:
-            parts.append(_Part(engine, work[engine] / rate.flops_per_s, rate.words))
+            seconds = work[engine] / rate.flops_per_s
+            parts.append(_Part(engine, seconds, rate.words, rate.flops_per_s))
     return parts, unknown
+
+
+def _handed_on(cost: Cost, roof: Roof, *, fused: bool) -> Iterator[str]:
+    """What the floor makes of the bytes between operators, where the memory on the chip that
+    each call fills anew says otherwise."""
+    scratch, main = roof.scratch, roof.memory[-1].name
+    if scratch is None or scratch.capacity_bytes is None or cost.bytes_moved <= cost.bytes_useful:
+        return
+    fits = cost.working_set_bytes <= scratch.capacity_bytes
+    if fits and not fused:
+        yield (
+            f"{scratch.name}: the working set fits its {scratch.words}, so that what operators "
+            f"hand on needn't go to {main} where they run as one graph: a time below this floor "
+            "is possible"
+        )
+    elif fused and not fits:
+        yield (
+            f"{scratch.name}: the working set is more than its {scratch.words}, and what "
+            f"operators hand on is left out as if all of it fitted"
+        )
 
 
 def _gate(cost: Cost, roof: Roof) -> _Part | None:
@@ -197,6 +232,6 @@ def _gate(cost: Cost, roof: Roof) -> _Part | None:
         # touched twice, and a cache what it kept of the call before.
         least = min(cost.bytes_moved, cost.bytes_useful, cost.working_set_bytes)
         seconds = max(0.0, least - retained) / rate
-        parts.append(_Part(main.name, seconds, main.words))
+        parts.append(_Part(main.name, seconds, main.words, rate))
     longest = max(parts, key=lambda part: part.seconds, default=None)
     return longest if longest is not None and longest.seconds > 0 else None

@@ -13,7 +13,7 @@ from .measured import load_measured
 from .processor import Peak
 from .roofline import Engine, Level, Rate, Roof
 from .silicon import cores_of_share, part_of
-from .units import words_of_rate, words_of_size
+from .units import unit_of_work, words_of_rate, words_of_size
 
 _NOT_MEASURED = Rate(None, reason="an attained ceiling measures matmul and bandwidth only")
 
@@ -34,7 +34,7 @@ def roof_of_chip(
         tensor, bandwidth = _tensor_by_core(chip, share, dtype), _carried(chip, share)
     else:
         tensor, bandwidth = _tensor_by_chip(chip, share, dtype), _published(chip, share)
-    caches, retained = _on_chip(chip, share)
+    caches, retained, scratch = _on_chip(chip, share)
     return Roof(
         ceiling=ceiling,
         engines={
@@ -44,6 +44,7 @@ def roof_of_chip(
         },
         memory=(*caches, bandwidth),
         retained_bytes=retained,
+        scratch=scratch,
     )
 
 
@@ -61,6 +62,7 @@ def roof_of_measured(chip: Chip, share: float, dtype: str) -> Roof | None:
         flops,
         f"{engine.words} bf16 tensor engine a core x {limit.value:g} of its time x "
         f"{_cores(cores)} = {words_of_rate(flops, 'FLOP/s')}, {_measured_by(engine)}",
+        source=_source(engine),
     )
     if dtype != "bf16":
         tensor = Rate(None, reason=f"nobody measured {dtype} on {chip.id}")
@@ -70,7 +72,7 @@ def roof_of_measured(chip: Chip, share: float, dtype: str) -> Roof | None:
     return Roof(
         ceiling="measured",
         engines={"tensor": tensor, "vector": unmeasured, "scalar": unmeasured},
-        memory=(Level(_published(chip, share).name, None, carried, words),),
+        memory=(Level(_published(chip, share).name, None, carried, words, source=_source(dma)),),
     )
 
 
@@ -158,16 +160,17 @@ def _tensor_by_chip(chip: Chip, share: float, dtype: str) -> Rate:
     if figure is None:
         return Rate(None, reason=f"the catalog has no dense {dtype} peak for {chip.id}")
     rate = part_of(figure, share)
-    return Rate(
-        rate, _words(f"{_said(figure)} dense {dtype}", share, words_of_rate(rate, "FLOP/s"))
+    words = _words(
+        f"{_said(figure)} dense {dtype}", share, words_of_rate(rate, unit_of_work(dtype))
     )
+    return Rate(rate, words, source=_source(figure))
 
 
 def _tensor_by_core(chip: Chip, share: float, dtype: str) -> Rate:
     figure = chip.tensor_engine_per_core.get(dtype)
     if figure is None:
         return Rate(None, reason=f"the catalog has no {dtype} tensor engine rate for {chip.id}")
-    return _times_cores(chip, share, figure, f"{dtype} tensor engine")
+    return _times_cores(chip, share, figure, dtype, "tensor")
 
 
 def _vector(chip: Chip, share: float, dtype: str) -> Rate:
@@ -177,10 +180,10 @@ def _vector(chip: Chip, share: float, dtype: str) -> Rate:
     if chip.vendor != "NVIDIA" or figure is None:
         return _by_core(chip, share, dtype, "vector")
     if dtype != "fp32":
-        return Rate(None, reason=f"the catalog has no {dtype} rate of {chip.id}'s CUDA cores")
+        return Rate(None, reason=f"the catalog has {chip.id}'s CUDA cores in fp32 only")
     rate = part_of(figure, share)
     words = _words(f"{_said(figure)} fp32 CUDA cores", share, words_of_rate(rate, "FLOP/s"))
-    return Rate(rate, words)
+    return Rate(rate, words, source=_source(figure))
 
 
 def _by_core(chip: Chip, share: float, dtype: str, engine: Engine) -> Rate:
@@ -191,16 +194,17 @@ def _by_core(chip: Chip, share: float, dtype: str, engine: Engine) -> Rate:
         # Narrow types run up to four times as fast in some modes: the fp32 figure would be no
         # upper bound.
         return Rate(None, reason=f"the {engine} engine's rate is published for fp32 only")
-    return _times_cores(chip, share, figure, f"fp32 {engine} engine")
+    return _times_cores(chip, share, figure, "fp32", engine)
 
 
-def _times_cores(chip: Chip, share: float, figure: Figure, what: str) -> Rate:
+def _times_cores(chip: Chip, share: float, figure: Figure, dtype: str, engine: Engine) -> Rate:
     cores = cores_of_share(chip, share)
     if cores is None:
         return Rate(None, reason=f"share {share:g} isn't a whole number of {chip.id}'s cores")
     rate = figure.si * cores
-    total = words_of_rate(rate, "FLOP/s")
-    return Rate(rate, f"{_said(figure)} {what} a core x {_cores(cores)} = {total}")
+    total = words_of_rate(rate, unit_of_work(dtype))
+    words = f"{_said(figure)} {dtype} {engine} engine a core x {_cores(cores)} = {total}"
+    return Rate(rate, words, source=_source(figure))
 
 
 def _published(chip: Chip, share: float) -> Level:
@@ -211,7 +215,7 @@ def _published(chip: Chip, share: float) -> Level:
         return Level(name, None, None, reason=f"the catalog has no bandwidth for {chip.id}")
     rate = part_of(bandwidth, share)
     words = _words(f"{_said(bandwidth)} {name}", share, words_of_rate(rate, "B/s"))
-    return Level(name, None, rate, words)
+    return Level(name, None, rate, words, source=_source(bandwidth))
 
 
 def _carried(chip: Chip, share: float) -> Level:
@@ -224,27 +228,31 @@ def _carried(chip: Chip, share: float) -> Level:
     if rate >= memory.bytes_per_s:
         return memory
     words = f"{_said(figure)} DMA a core x {_cores(cores)} = {words_of_rate(rate, 'B/s')}"
-    return Level(memory.name, None, rate, words)
+    return Level(memory.name, None, rate, words, source=_source(figure))
 
 
-def _on_chip(chip: Chip, share: float) -> tuple[tuple[Level, ...], float | None]:
-    """Caches, whose bandwidth isn't published, and what may stay on the chip between calls.
+def _on_chip(chip: Chip, share: float) -> tuple[tuple[Level, ...], float | None, Level | None]:
+    """Caches, whose bandwidth isn't published; what may stay on the chip between calls; and the
+    scratch memory of NeuronCores.
 
-    A cache may hold a working set from call to call; the scratch memory of a NeuronCore is
-    filled by each call, so it is no level, but a compiler may keep a part in it.
+    A cache may hold a working set from call to call; scratch memory is filled by each call, so
+    it is no level, but a compiler may keep a part in it.
     """
     scratch, cores = chip.figure("onchip", "sbuf_per_core"), cores_of_share(chip, share)
     if scratch is not None and cores is not None:
-        return (), scratch.si * cores
+        held = scratch.si * cores
+        words = words_of_size(round(held))
+        return (), held, Level("SBUF", held, None, words, source=_source(scratch))
     levels = []
     for key, name in (("l2", "L2"), ("infinity_cache", "Infinity Cache")):
         figure = chip.figure("onchip", key)
         if figure is not None:
             reason = f"the catalog has no bandwidth for the {figure.words} {name} of {chip.id}"
-            levels.append(Level(name, part_of(figure, share), None, reason=reason))
+            held = part_of(figure, share)
+            levels.append(Level(name, held, None, reason=reason, source=_source(figure)))
     if not levels:
-        return (), None
-    return tuple(levels), sum(level.capacity_bytes or 0.0 for level in levels)
+        return (), None, None
+    return tuple(levels), sum(level.capacity_bytes or 0.0 for level in levels), None
 
 
 def _cores(count: int) -> str:
@@ -252,7 +260,11 @@ def _cores(count: int) -> str:
 
 
 def _measured_by(figure: Figure) -> str:
-    return f"measured: {figure.origin.source}, {figure.origin.date}"
+    return f"measured: {_source(figure)}"
+
+
+def _source(figure: Figure) -> str:
+    return f"{figure.origin.source}, {figure.origin.date}"
 
 
 def _said(figure: Figure) -> str:

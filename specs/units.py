@@ -64,7 +64,15 @@ def dimension(unit: str) -> Dimension:
     return UNITS[unit][1]
 
 
-def words_of_rate(per_s: float, unit: Literal["FLOP/s", "B/s"]) -> str:
+Work = Literal["FLOP/s", "OP/s"]
+
+
+def unit_of_work(dtype: str) -> Work:
+    """Operations on integers are OP/s."""
+    return "OP/s" if dtype.startswith(("int", "uint")) else "FLOP/s"
+
+
+def words_of_rate(per_s: float, unit: Literal["FLOP/s", "OP/s", "B/s"]) -> str:
     """For a person, in decimal steps: ``424 GFLOP/s``, ``3.35 TB/s``."""
     for factor, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M")):
         if per_s >= factor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...specs.units import unit_of_work
 from ..quantity import UNKNOWN, format_fraction, format_rate, format_seconds
 from ..rates import call_time
 from ..rooflines import Ceiling, Point, Roofline, find_rooflines
@@ -66,9 +67,10 @@ def marks_of(points: Sequence[Point]) -> list[Mark]:
 def chart_file(found: Roofline) -> str:
     """The chart of a device with at least one point, as a picture that stands alone."""
     shown = found.points[:MOST_POINTS]
+    title = f"Roofline of {name(found.device)}"
     drawn = draw(
-        plot_roofline(marks_of(shown), found.ceilings),
-        f"Roofline of {name(found.device)}",
+        plot_roofline(marks_of(shown), found.ceilings, title),
+        title,
         f"{count(len(shown), 'case')} under {count(len(found.ceilings), 'roof')}",
     )
     return standalone(drawn)
@@ -103,7 +105,9 @@ def _data(
         [
             Cell(f"roof: {name(one.name)}"),
             Cell(UNKNOWN),
-            Cell(format_rate(one.rate, "FLOP/s" if one.kind == "arithmetic" else "B/s")),
+            Cell(
+                format_rate(one.rate, unit_of_work(one.name) if one.kind == "arithmetic" else "B/s")
+            ),
             Cell(UNKNOWN),
             Cell(one.ceiling, more=name(one.words)),
         ]
@@ -120,7 +124,7 @@ def _data(
             [
                 Cell(full_name(point.record)),
                 Cell(f"{point.intensity:.3g}"),
-                Cell(format_rate(point.flops_per_s, "FLOP/s")),
+                Cell(format_rate(point.flops_per_s, unit_of_work(point.record.case.dtype))),
                 Cell(format_seconds(time.value if time else None)),
                 Cell(", ".join(fractions) or UNKNOWN),
             ]
@@ -139,7 +143,7 @@ def _said(point: Point) -> str:
     time = call_time(point.record)
     parts = [
         full_name(point.record),
-        format_rate(point.flops_per_s, "FLOP/s"),
+        format_rate(point.flops_per_s, unit_of_work(point.record.case.dtype)),
         f"{point.intensity:.3g} FLOP/B",
         format_seconds(time.value if time else None),
     ]

@@ -9,11 +9,13 @@ from typing import Any
 
 from ..roofline_frame import INTENSITY, Frame, Segment, cut, decades, fit
 from ..rooflines import Ceiling
-from .palette import MUTED, PAPER, SERIES, SHAPES
+from .palette import INK, MUTED, PAPER, SERIES, SHAPES
 
 _WIDTH_PX, _HEIGHT_PX = 760, 420
 #: Between two labels of level roofs, and between two slanted roofs that both have one.
 _LABEL_PX, _SLANTED_PX = 14, 15
+#: The part of the width that names of level roofs take.
+_LABELS = 0.24
 _OTHER = "other"
 
 
@@ -56,14 +58,19 @@ def _slope_degrees(frame: Frame) -> float:
     return math.degrees(math.atan2(_decade_px(frame), _WIDTH_PX / (frame.right - frame.left)))
 
 
-def plot_roofline(marks: Sequence[Mark], ceilings: Sequence[Ceiling]) -> Any:
-    """The chart of at least one mark under its roofs; one that was measured is dashed."""
+def plot_roofline(marks: Sequence[Mark], ceilings: Sequence[Ceiling], title: str = "") -> Any:
+    """The chart of at least one mark under its roofs; one that was measured is dashed. A page
+    has a ``title`` of its own above it."""
     import altair as alt
 
-    frame = fit([(mark.intensity, mark.flops_per_s) for mark in marks], ceilings)
+    frame = fit([(mark.intensity, mark.flops_per_s) for mark in marks], ceilings, _LABELS)
     roofs = cut(ceilings, frame)
     layers = [*_lines(roofs, frame), *_labels(roofs, frame), _marks(marks, frame)]
-    return alt.layer(*layers).properties(width=_WIDTH_PX, height=_HEIGHT_PX)
+    chart = alt.layer(*layers).properties(width=_WIDTH_PX, height=_HEIGHT_PX)
+    if not title:
+        return chart
+    style: dict[str, Any] = {"anchor": "start", "color": INK, "fontSize": 14, "offset": 12}
+    return chart.properties(title=alt.TitleParams(title, **style))
 
 
 def _lines(roofs: Sequence[Segment], frame: Frame) -> list[Any]:
