@@ -198,7 +198,9 @@ def print_roofs(table: RoofTable) -> None:
         Column("source", "left", lambda one: one.source),
     ]
     shown = [line for line in table.roofs if _has_row(line)]
-    console.print(fitted_table(columns, shown, console.width, ("source",)))
+    printed = fitted_table(columns, shown, console.width, ("source",))
+    console.print(printed)
+    _say_left_out(printed, columns, console)
     for said, dtypes in _comments(table.roofs).items():
         name, ceiling, why = said
         of = f"{name} {', '.join(dtypes)}".rstrip()
