@@ -172,6 +172,8 @@ def test_the_sweep_below_is_not_empty():
     ids=[f"{params['phase']}-{params['layout']}-{dtype}" for params, dtype in MEMORY],
 )
 def test_the_memory_model_holds(params: dict, dtype: str, peak_bytes):
+    if dtype == "bf16" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("this CPU's library unrolls bf16 images into matrices: it wants AVX-512")
     modelled = FAMILY.footprint(params, dtype)
 
     measured = peak_bytes(make_program(params, dtype, 7))
