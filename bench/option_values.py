@@ -128,9 +128,11 @@ def read_chip_files(option: str, given: Sequence[str], here: Path) -> tuple[Path
     from ..specs.figure import CatalogError
 
     files = tuple(dict.fromkeys(here / name for name in given))
+    if not files:
+        return ()
     try:
         catalog = load_catalog(extra=files)
-        for chip_id in catalog.chip_ids if files else ():
+        for chip_id in catalog.chip_ids:
             catalog.chip(chip_id)
     except CatalogError as error:
         raise UsageError(f"{option}: {error}") from error

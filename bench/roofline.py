@@ -35,6 +35,7 @@ def roofline(
     out: Out = DEFAULT_OUT,
 ) -> None:
     """Each device's cases under its roofs: what binds each, how much is left, the ridge points."""
+    from ..results.origin import refuse_mixture
     from ..results.rooflines import find_rooflines
     from .published import read_any
 
@@ -46,7 +47,7 @@ def roofline(
     for one in stored:
         note(one.notices)
     records = [record for one in stored for record in one.records]
-    _refuse_mixture([one.records for one in stored])
+    refuse_mixture(*(one.records for one in stored))
     found = find_rooflines(records)
     if not any(one.points for one in found):
         raise UsageError(
@@ -64,12 +65,6 @@ def roofline(
         from ..results.roofline_table import print_rooflines
 
         print_rooflines(found, Console(highlight=False), rows)
-
-
-def _refuse_mixture(runs: Sequence[Sequence[Any]]) -> None:
-    from ..results.origin import refuse_mixture
-
-    refuse_mixture(*runs)
 
 
 def _write(found: Sequence[Roofline], target: Path) -> list[Path]:

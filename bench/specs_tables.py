@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ..results.columns import Column, fitted_table, left_out
+from ..results.columns import Column, fitted_table, say_left_out
 from ..specs.chip_comparison import Cell, ComparisonRow
 from ..specs.roof_table import RidgeLine, RoofLine, RoofTable
 from ..specs.sheet import ChipLine, Row, Sheet
@@ -133,7 +132,7 @@ def print_units(table: UnitTable) -> None:
     dropped = ("devices", "cores", *others, "chips")
     printed = fitted_table(columns, table.rows, console.width, dropped)
     console.print(printed)
-    _say_left_out(printed, columns, console)
+    say_left_out(printed, columns, console)
     for name, figure in table.figures.items():
         mark = UNCONFIRMED if figure["unconfirmed"] else ""
         console.print(f"{_heading(name)}: {figure['printed']}{mark}", style="dim", markup=False)
@@ -149,12 +148,6 @@ def print_units(table: UnitTable) -> None:
 def _print_legend(console: Console, is_needed: bool) -> None:
     if is_needed:
         console.print(_LEGEND, style="dim")
-
-
-def _say_left_out(table: Table, columns: Sequence[Column[Any]], console: Console) -> None:
-    missing = left_out(table, columns)
-    if missing:
-        console.print(f"no room for: {', '.join(missing)}", style="dim", markup=False)
 
 
 def _heading(name: str) -> str:
@@ -200,7 +193,7 @@ def print_roofs(table: RoofTable) -> None:
     shown = [line for line in table.roofs if _has_row(line)]
     printed = fitted_table(columns, shown, console.width, ("source",))
     console.print(printed)
-    _say_left_out(printed, columns, console)
+    say_left_out(printed, columns, console)
     for said, dtypes in _comments(table.roofs).items():
         name, ceiling, why = said
         of = f"{name} {', '.join(dtypes)}".rstrip()

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +26,12 @@ from ..specs.chip import peak_dtype
 from ..specs.claim import Claim, Metric
 from ..specs.claim_quantities import pairs
 from ..specs.levels import Level, convert, first_amount
+from ..specs.roofs import CACHES
 from ..specs.units import words_of_rate
 from .compare import compare
 from .difference import DiffRow
 from .quantity import format_fraction
+from .rooflines import MOST
 from .statistics import process_estimate
 from .verdict import Rules
 
@@ -39,8 +41,6 @@ if TYPE_CHECKING:
 Finding = Literal["borne_out", "not_borne_out", "undecided", "no_records"]
 #: From here on a peak that is claimed counts as reached.
 REACHED = 0.95
-#: FLOP/s or B/s: what lies beyond is no device's.
-_MOST = 1e24
 #: A figure without an interval is taken to be within this factor: so far do two good
 #: measurements of one chip lie apart that were made by others in their own ways.
 UNSURE = 1.1
@@ -197,20 +197,22 @@ def _best(frame: pd.DataFrame, quantity: str, level: Level) -> dict[str, tuple[f
     found: dict[str, tuple[float, str]] = {}
     if quantity not in _RATES:
         return found
-    time_s = frame["sustained_s"].fillna(frame["isolated_s"])
-    rate = (
-        frame[_RATES[quantity][0]].astype("float64") / time_s / frame["devices"].astype("float64")
-    )
-    known = (rate > 0) & (rate < _MOST) & (frame["share"] > 0) & (frame["share"] <= 1)
-    for place in frame.index[known]:
-        row = frame.loc[place]
-        unit = _chips_in(str(row["chip"]), level)
-        if unit is None:
+    whole = frame[(frame["share"] > 0) & (frame["share"] <= 1)]
+    kinds = whole.groupby(["chip", "share", "dtype"], observed=True, sort=False)
+    for _, own in kinds:
+        chip, share, dtype = own.iloc[0][["chip", "share", "dtype"]]
+        unit = _chips_in(str(chip), level)
+        time_s = own["sustained_s"].fillna(own["isolated_s"])
+        work = own[_RATES[quantity][0]].astype("float64")
+        rates = (work / time_s / own["devices"].astype("float64")).to_numpy(dtype=np.float64)
+        rates = np.where((rates > 0) & (rates < MOST), rates, 0.0)
+        best = int(rates.argmax())
+        if unit is None or not rates[best]:
             continue
-        value = convert(float(rate[place]), float(row["share"]), unit)
-        dtype = peak_dtype(str(row["dtype"]))
-        if value > found.get(dtype, (0.0, ""))[0]:
-            found[dtype] = value, f"{row['workload']} {row['configuration']}"
+        value = convert(float(rates[best]), float(share), unit)
+        name, case = peak_dtype(str(dtype)), own.iloc[best]
+        if value > found.get(name, (0.0, ""))[0]:
+            found[name] = value, f"{case['workload']} {case['configuration']}"
     return found
 
 
@@ -231,7 +233,7 @@ def _is_in_cache(frame: pd.DataFrame) -> NDArray[np.bool_]:
     for chip in map(str, frame["chip"].dropna().unique()):
         caches = (
             catalog.chip(chip).figure("onchip", name) if chip in catalog.chip_ids else None
-            for name in ("l2", "infinity_cache")
+            for name in CACHES
         )
         held[chip] = max((figure.si for figure in caches if figure is not None), default=0.0)
     size = frame["working_set_bytes"].to_numpy(dtype=np.float64, na_value=np.inf)
@@ -331,8 +333,8 @@ def _words(rate: float, quantity: str) -> str:
 
 def _origins(*frames: pd.DataFrame) -> list[str]:
     """``measured`` and ``published``, with the runs that they are of."""
-    said: dict[str, Any] = {}
+    said: dict[str, None] = {}
     for frame in frames:
-        for origin, run in zip(frame["origin"], frame["run"], strict=True):
-            said[f"{origin}: {run}"] = None
+        runs = frame[["origin", "run"]].drop_duplicates()
+        said |= {f"{origin}: {run}": None for origin, run in runs.itertuples(index=False)}
     return list(said)

@@ -111,10 +111,12 @@ def fitted_table(
     return table
 
 
-def left_out(table: Table, columns: Sequence[Column[Row]]) -> list[str]:
-    """The names of the columns that ``table`` had no room for."""
+def say_left_out(table: Table, columns: Sequence[Column[Row]], console: Console) -> None:
+    """Name the columns that ``table``, which is printed, had no room for."""
     shown = {str(column.header).replace("\n", " ") for column in table.columns}
-    return [column.name for column in columns if column.name not in shown]
+    missing = [column.name for column in columns if column.name not in shown]
+    if missing:
+        say(console, f"no room for: {', '.join(missing)}", "dim")
 
 
 def _show(cell: Callable[[Row], str], row: Row) -> str:

@@ -7,6 +7,7 @@ full stop where it can't.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log10
 
 from .printable import printable
 from .quantity import format_scaled
@@ -45,7 +46,8 @@ def draw_chart(
     :data:`NARROWEST` letters. A sign stands for all cases at its place."""
     frame = fit([(point.intensity, point.flops_per_s) for point in points], ceilings)
     canvas = _Canvas(frame, max(width, NARROWEST) - _MARGIN - 1, HEIGHT)
-    for segment in cut(ceilings, frame):
+    segments = cut(ceilings, frame)
+    for segment in segments:
         canvas.line(segment)
     rows = canvas.letters(unicode=unicode)
     signs = signs_of(points)
@@ -53,7 +55,7 @@ def draw_chart(
         column, row = canvas.cell(point.intensity, point.flops_per_s)
         rows[row][column] = signs[point.record.case.dtype]
     # Last, since a name goes where nothing else stands.
-    for segment in cut(ceilings, frame):
+    for segment in segments:
         if segment.level:
             canvas.name_level(rows, segment)
         else:
@@ -149,8 +151,6 @@ class _Canvas:
 
     def cell(self, intensity: float, flops_per_s: float) -> tuple[int, int]:
         """Column and line of a place in the plane."""
-        from math import log10
-
         frame = self._frame
         column = self._place(log10(intensity), frame.left, frame.right, self._columns)
         row = self._place(log10(flops_per_s), frame.low, frame.high, self._rows)

@@ -9,11 +9,10 @@ from functools import partial
 from rich.console import Console
 
 from ..specs.units import unit_of_work
-from .columns import Column, fitted_table, left_out, say
+from .columns import Column, fitted_table, say, say_left_out
 from .printable import printable
 from .quantity import UNKNOWN, format_fraction, format_rate, format_seconds
 from .rates import call_time
-from .record import RoofData
 from .roofline_chart import draw_chart, signs_of
 from .roofline_frame import label_of
 from .rooflines import (
@@ -25,7 +24,7 @@ from .rooflines import (
     binding_roof,
     level_without_rate,
 )
-from .table import CEILINGS, name_case
+from .table import CEILINGS, name_case, roof_of
 
 MOST_ROWS = 60
 #: Between two parts of a record's reason, which may have such signs of their own.
@@ -66,7 +65,7 @@ def _print_one(found: Roofline, console: Console, most: int) -> None:
         *(
             Column(f"of {ceiling}", "right", partial(_part, ceiling=ceiling))
             for ceiling in CEILINGS
-            if any(_roof(point, ceiling) for point in found.points)
+            if any(_is_known(point, ceiling) for point in found.points)
         ),
     ]
     of_ceilings = [column.name for column in columns if column.name.startswith("of ")]
@@ -74,8 +73,7 @@ def _print_one(found: Roofline, console: Console, most: int) -> None:
     shown = sorted(found.points, key=lambda point: point.intensity)[:most]
     table = fitted_table(columns, shown, console.width, dropped)
     console.print(table)
-    if left_out(table, columns):
-        say(console, f"no room for: {', '.join(left_out(table, columns))}", "dim")
+    say_left_out(table, columns, console)
     if len(found.points) > most:
         say(console, f"{len(found.points) - most} cases more: --rows", "dim")
     _print_roofs(found, console)
@@ -93,12 +91,12 @@ def _print_roofs(found: Roofline, console: Console) -> None:
         Column("ceiling", "left", lambda one: one.ceiling),
         Column("FLOP/B", "right", lambda one: f"{one.flops_per_byte:,.3g}"),
     ]
-    if not found.ceilings:
-        say(console, "no roof is drawn: its records name no rate of one", "dim")
     if found.ceilings:
         console.print(fitted_table(roofs, found.ceilings, console.width, ()))
         for one in found.ceilings:
-            say(console, printable(f"{one.name}, {one.ceiling}: {one.words}"), "dim")
+            say(console, f"{one.name}, {one.ceiling}: {one.words}", "dim")
+    else:
+        say(console, "no roof is drawn: its records name no rate of one", "dim")
     if found.ridges:
         console.print(fitted_table(ridges, found.ridges, console.width, ()))
     reasons: dict[str, dict[str, None]] = {}
@@ -112,7 +110,7 @@ def _print_roofs(found: Roofline, console: Console) -> None:
 
 def _name(point: Point) -> str:
     case = point.record.case
-    return printable(f"{case.workload} {case.configuration} {case.dtype} {case.mode}")
+    return f"{case.workload} {case.configuration} {case.dtype} {case.mode}"
 
 
 def _rate(point: Point) -> str:
@@ -124,13 +122,13 @@ def _time(point: Point) -> float | None:
     return None if time is None else time.value
 
 
-def _roof(point: Point, ceiling: str) -> RoofData | None:
-    found = (roof for roof in point.record.roofs if roof.ceiling == ceiling)
-    return next((roof for roof in found if roof.fraction is not None), None)
+def _is_known(point: Point, ceiling: str) -> bool:
+    roof = roof_of(point.record, ceiling)
+    return roof is not None and roof.fraction is not None
 
 
 def _part(point: Point, ceiling: str) -> str:
-    roof = _roof(point, ceiling)
+    roof = roof_of(point.record, ceiling)
     return UNKNOWN if roof is None else format_fraction(roof.fraction)
 
 
@@ -138,6 +136,6 @@ def _bound(point: Point) -> str:
     """What binds, by the ceiling whose floor is the highest of those known."""
     roof = binding_roof(point.record)
     if roof is not None:
-        return f"{printable(roof.bound or UNKNOWN)}, {roof.ceiling}"
+        return f"{roof.bound or UNKNOWN}, {roof.ceiling}"
     level = level_without_rate(point.record)
-    return UNKNOWN if level is None else f"{printable(level)}, of unknown rate"
+    return UNKNOWN if level is None else f"{level}, of unknown rate"

@@ -19,7 +19,7 @@ from .roof_words import with_rates
 #: A result this far over a ceiling that physics gives is wrong, whatever else it is.
 ABOVE = 1.05
 #: Of FLOP a byte, FLOP/s and B/s: what lies beyond is no device's.
-_LEAST, _MOST = 1e-9, 1e24
+_LEAST, MOST = 1e-9, 1e24
 #: What nothing can pass; others' best and this machine's own can be passed by a better day.
 LIMITS = ("datasheet", "engine", "derived")
 
@@ -112,7 +112,7 @@ def locate(record: Record) -> Point | None:
     flops = cost.flops + cost.vector_flops + cost.scalar_flops
     counted = (roof.level_bytes for roof in record.roofs if roof.level_bytes is not None)
     moved = next(counted, cost.bytes_moved)
-    if not (0 < flops <= _MOST and 0 < moved <= _MOST):
+    if not (0 < flops <= MOST and 0 < moved <= MOST):
         return None
     intensity, rate = flops / moved, flops / time.value / record.case.devices
     return Point(record, intensity, rate) if _is_drawn(intensity) and _is_drawn(rate) else None
@@ -158,7 +158,7 @@ def _ceilings_of(record: Record, stored: RoofData) -> Iterator[Ceiling]:
 
 def _is_drawn(value: float | None) -> TypeGuard[float]:
     """Whether there is a figure, and one that an axis can have: a file may be a stranger's."""
-    return value is not None and _LEAST <= value <= _MOST
+    return value is not None and _LEAST <= value <= MOST
 
 
 def binding_roof(record: Record) -> RoofData | None:

@@ -284,12 +284,13 @@ def _throughput(record: Record) -> str:
     return format_rate(summary.throughput, summary.throughput_unit) if summary else UNKNOWN
 
 
-def _roof(record: Record, ceiling: str) -> RoofData | None:
+def roof_of(record: Record, ceiling: str) -> RoofData | None:
+    """The case held against that ceiling."""
     return next((roof for roof in record.roofs if roof.ceiling == ceiling), None)
 
 
 def _fraction(record: Record, ceiling: str) -> float | None:
-    roof = _roof(record, ceiling)
+    roof = roof_of(record, ceiling)
     return roof.fraction if roof else None
 
 
@@ -299,5 +300,5 @@ def _fraction_text(record: Record, ceiling: str) -> str:
 
 def _bound(record: Record) -> str:
     """What binds by the first ceiling that can tell."""
-    roofs = (_roof(record, ceiling) for ceiling in CEILINGS)
+    roofs = (roof_of(record, ceiling) for ceiling in CEILINGS)
     return next((roof.bound for roof in roofs if roof and roof.bound), "")

@@ -13,7 +13,7 @@ from .levels import convert
 from .roofline import ENGINES, Ceiling, Roof, ridge_points
 from .roofs import roof_of_chip, roof_of_measured
 from .silicon import device_share
-from .units import Work, unit_of_work, words_of_rate, words_of_size
+from .units import Work, unit_of_work, words_of_cores, words_of_rate, words_of_size
 
 #: What a NeuronCore has on it, and how the catalog calls its size and its bandwidth.
 _SCRATCH = (("SBUF", "sbuf_per_core"), ("PSUM", "psum_per_core"))
@@ -163,7 +163,7 @@ def _scratch(chip: Chip, cores: int | None) -> Iterator[RoofLine]:
 
 def _scratch_words(size: Figure, bandwidth: Figure | None, cores: int) -> str:
     held = words_of_size(int(convert(size.si, 1, cores)))
-    words = f"{size.words} a core x {cores} {'core' if cores == 1 else 'cores'} = {held}"
+    words = f"{size.words} a core x {words_of_cores(cores)} = {held}"
     if bandwidth is None:
         return words
     note = f" ({bandwidth.origin.note})" if bandwidth.origin.note else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 from .attained import AttainedCeiling
@@ -13,8 +14,10 @@ from .measured import load_measured
 from .processor import Peak
 from .roofline import Engine, Level, Rate, Roof
 from .silicon import cores_of_share, part_of
-from .units import unit_of_work, words_of_rate, words_of_size
+from .units import unit_of_work, words_of_cores, words_of_rate, words_of_size
 
+#: Caches that may hold a working set from call to call, and what they are called.
+CACHES: Mapping[str, str] = MappingProxyType({"l2": "L2", "infinity_cache": "Infinity Cache"})
 _NOT_MEASURED = Rate(None, reason="an attained ceiling measures matmul and bandwidth only")
 
 
@@ -61,12 +64,12 @@ def roof_of_measured(chip: Chip, share: float, dtype: str) -> Roof | None:
     tensor = Rate(
         flops,
         f"{engine.words} bf16 tensor engine a core x {limit.value:g} of its time x "
-        f"{_cores(cores)} = {words_of_rate(flops, 'FLOP/s')}, {_measured_by(engine)}",
+        f"{words_of_cores(cores)} = {words_of_rate(flops, 'FLOP/s')}, {_measured_by(engine)}",
         source=_source(engine),
     )
     if dtype != "bf16":
         tensor = Rate(None, reason=f"nobody measured {dtype} on {chip.id}")
-    words = f"{dma.words} DMA a core x {_cores(cores)} = {words_of_rate(carried, 'B/s')}, "
+    words = f"{dma.words} DMA a core x {words_of_cores(cores)} = {words_of_rate(carried, 'B/s')}, "
     words += _measured_by(dma)
     unmeasured = Rate(None, reason=f"nobody measured it of {chip.id}")
     return Roof(
@@ -203,7 +206,7 @@ def _times_cores(chip: Chip, share: float, figure: Figure, dtype: str, engine: E
         return Rate(None, reason=f"share {share:g} isn't a whole number of {chip.id}'s cores")
     rate = figure.si * cores
     total = words_of_rate(rate, unit_of_work(dtype))
-    words = f"{_said(figure)} {dtype} {engine} engine a core x {_cores(cores)} = {total}"
+    words = f"{_said(figure)} {dtype} {engine} engine a core x {words_of_cores(cores)} = {total}"
     return Rate(rate, words, source=_source(figure))
 
 
@@ -227,7 +230,7 @@ def _carried(chip: Chip, share: float) -> Level:
     rate = figure.si * cores
     if rate >= memory.bytes_per_s:
         return memory
-    words = f"{_said(figure)} DMA a core x {_cores(cores)} = {words_of_rate(rate, 'B/s')}"
+    words = f"{_said(figure)} DMA a core x {words_of_cores(cores)} = {words_of_rate(rate, 'B/s')}"
     return Level(memory.name, None, rate, words, source=_source(figure))
 
 
@@ -244,7 +247,7 @@ def _on_chip(chip: Chip, share: float) -> tuple[tuple[Level, ...], float | None,
         words = words_of_size(round(held))
         return (), held, Level("SBUF", held, None, words, source=_source(scratch))
     levels = []
-    for key, name in (("l2", "L2"), ("infinity_cache", "Infinity Cache")):
+    for key, name in CACHES.items():
         figure = chip.figure("onchip", key)
         if figure is not None:
             reason = f"the catalog has no bandwidth for the {figure.words} {name} of {chip.id}"
@@ -253,10 +256,6 @@ def _on_chip(chip: Chip, share: float) -> tuple[tuple[Level, ...], float | None,
     if not levels:
         return (), None, None
     return tuple(levels), sum(level.capacity_bytes or 0.0 for level in levels), None
-
-
-def _cores(count: int) -> str:
-    return "1 core" if count == 1 else f"{count} cores"
 
 
 def _measured_by(figure: Figure) -> str:

@@ -11,7 +11,7 @@ from .chip import Chip
 from .figure import CatalogError, Figure, Provenance
 from .levels import LEVELS, Amount, Market, amounts, convert, first_amount, why_none
 from .sheet import ADDS_UP, BASE_UNITS, level_of
-from .units import SPOKEN, UNITS
+from .units import SPOKEN, UNITS, dimension, to_si
 
 #: Shown where no figure is asked for: what most claims are about.
 _USUAL = ("peak_dense.bf16", "memory.capacity", "memory.bandwidth", "power.tdp")
@@ -168,8 +168,7 @@ def _read(text: str) -> tuple[float, str]:
         raise CatalogError(f"'{text}' given; {wanted}") from error
     if not 0 < value < 1e30:
         raise CatalogError(f"'{text}' given; wanted more than 0 and less than 1e30")
-    factor, kind = UNITS[unit]
-    return value * factor, BASE_UNITS[kind]
+    return to_si(value, unit), BASE_UNITS[dimension(unit)]
 
 
 def _choose(chip: Chip, units: Sequence[Amount], name: str) -> Amount:

@@ -86,3 +86,8 @@ def words_of_size(size_bytes: int) -> str:
         if size_bytes >= factor:
             return f"{size_bytes / factor:.4g} {prefix}B"
     return f"{size_bytes} B"
+
+
+def words_of_cores(count: int) -> str:
+    """For a person: ``1 core``, ``8 cores``."""
+    return "1 core" if count == 1 else f"{count} cores"

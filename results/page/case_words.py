@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ..quantity import UNKNOWN, format_fraction, format_plus_minus, format_rate, format_seconds
 from ..rates import call_time
-from ..record import UNTRIED, WORKING, Record, RoofData, Status
-from ..table import CEILINGS, FLAGS
+from ..record import UNTRIED, WORKING, Record, Status
+from ..table import CEILINGS, FLAGS, roof_of
 from .blocks import Cell, Tone
 from .text import lower, name
 
@@ -56,11 +56,6 @@ def throughput_cell(record: Record) -> Cell:
     if record.status is not Status.OK or summary is None or summary.throughput is None:
         return Cell(UNKNOWN)
     return Cell(format_rate(summary.throughput, summary.throughput_unit), sort=summary.throughput)
-
-
-def roof_of(record: Record, ceiling: str) -> RoofData | None:
-    """The case held against that ceiling."""
-    return next((roof for roof in record.roofs if roof.ceiling == ceiling), None)
 
 
 def fraction_cell(record: Record, ceiling: str) -> Cell:

@@ -8,8 +8,9 @@ from ...specs.units import unit_of_work
 from ..quantity import UNKNOWN, format_fraction, format_rate, format_seconds
 from ..rates import call_time
 from ..rooflines import Ceiling, Point, Roofline, find_rooflines
+from ..table import roof_of
 from .blocks import Cell, Chart, Heading, Notes, Section, Table
-from .case_words import full_name, known_ceilings, roof_of
+from .case_words import full_name, known_ceilings
 from .roofline_plot import Mark, plot_roofline
 from .runs import PageRun, titles
 from .svg import draw, standalone

@@ -12,8 +12,9 @@ from ..origin import SIMULATED_NOTICE
 from ..quantity import format_fraction, format_plus_minus, format_ratio, format_seconds
 from ..rates import call_time, find_rates
 from ..record import ACCEPTED, Record
+from ..table import roof_of
 from .blocks import Summary, Tile
-from .case_words import full_name, known_ceilings, roof_of
+from .case_words import full_name, known_ceilings
 from .cases import describe_rest
 from .runs import PageRun, titles
 from .speedup import format_interval, invert
