@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / ".ci" / "run"
+
+
+def record(status, kind=""):
+    failure = {"message": f"said {kind}", "mend": "", "kind": kind} if kind else None
+    return {"status": status, "failure": failure, "case": {"workload": "matmul"}}
+
+
+OK = [record("OK")]
+NOT_STEADY = record("NOT_STEADY", "not_steady")
+TOO_SLOW = record("SKIPPED", "budget")
 
 
 @pytest.fixture
@@ -27,12 +39,18 @@ def ci(tmp_path):
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
 
-    def run(failing_target="none", slow=0):
+    def run(failing_target="none", slow=0, smoke=OK, smoke_code=0):
+        (tmp_path / "smoke.jsonl").write_text("".join(json.dumps(one) + "\n" for one in smoke))
         write(stubs / "chromium", "exit 0")
-        write(stubs / "make", f'case "$*" in *{failing_target}*) exit 7;; esac')
+        write(
+            stubs / "make",
+            f'''case "$*" in
+            *{failing_target}*) exit 7;;
+            bench*) mkdir -p results/runs; cp smoke.jsonl results/runs/; exit {smoke_code};;
+            esac''',
+        )
         write(tmp_path / ".venv" / "bin" / "pytest", f"exit {slow}")
-        # What the smoke run left isn't looked at here.
-        write(tmp_path / ".venv" / "bin" / "python", "exit 0")
+        write(tmp_path / ".venv" / "bin" / "python", f'exec "{sys.executable}" "$@"')
         done = subprocess.run(
             ["bash", str(tmp_path / ".ci" / "run")],
             env={**os.environ, "PATH": f"{stubs}{os.pathsep}{os.environ['PATH']}"},
@@ -41,7 +59,7 @@ def ci(tmp_path):
             timeout=60,
             check=False,
         )
-        return done.returncode, done.stdout
+        return done.returncode, done.stdout + done.stderr
 
     return run
 
@@ -69,3 +87,33 @@ def test_a_step_that_fails_ends_it(ci, target, after):
 
     assert code == 7
     assert after not in told
+
+
+@pytest.mark.parametrize(
+    ("smoke", "code"), [(OK, 0), ([*OK, TOO_SLOW], 0), ([*OK, NOT_STEADY, TOO_SLOW], 1)]
+)
+def test_what_the_machine_cannot_do_does_not_fail_the_smoke_run(ci, smoke, code):
+    ended, told = ci(smoke=smoke, smoke_code=code)
+
+    assert ended == 0
+    assert "=== done" in told
+
+
+@pytest.mark.parametrize(
+    ("smoke", "code", "said"),
+    [
+        ([*OK, record("NUMERIC_MISMATCH", "numeric")], 1, "matmul: {'message': 'said numeric'"),
+        ([*OK, record("SKIPPED", "memory")], 0, "said memory"),
+        ([*OK, record("ERROR")], 1, "matmul: None"),
+        ([TOO_SLOW], 0, "at least one record with status OK"),
+        ([], 0, "at least one record with status OK"),
+        (OK, 1, "the exit code doesn't agree"),
+        ([*OK, NOT_STEADY], 0, "the exit code doesn't agree"),
+    ],
+)
+def test_a_smoke_run_that_fails_ends_it(ci, smoke, code, said):
+    ended, told = ci(smoke=smoke, smoke_code=code)
+
+    assert ended != 0
+    assert said in told
+    assert "=== done" not in told
