@@ -44,10 +44,10 @@ def ci(tmp_path):
         write(stubs / "chromium", "exit 0")
         write(
             stubs / "make",
-            f'''case "$*" in
+            f"""case "$*" in
             *{failing_target}*) exit 7;;
             bench*) mkdir -p results/runs; cp smoke.jsonl results/runs/; exit {smoke_code};;
-            esac''',
+            esac""",
         )
         write(tmp_path / ".venv" / "bin" / "pytest", f"exit {slow}")
         write(tmp_path / ".venv" / "bin" / "python", f'exec "{sys.executable}" "$@"')
