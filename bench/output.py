@@ -1,5 +1,5 @@
-"""Standard output whose reader may go away, as in ``trnbench export RUN --to csv | head -1``, or
-may know no letter beyond ASCII."""
+"""Standard output whose reader may go away, as in ``trnbench export RUN --to csv | head -1``, may
+know no letter beyond ASCII, or may be a file on a disk that is full."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from .errors import UsageError
 
 #: What stands for our own signs where they can't be written, a letter for a letter, so that tables
 #: stay straight and fit.
@@ -29,7 +31,8 @@ READER_GONE = 128 + 13
 
 
 class _Pipe(io.FileIO):
-    """Ends the program, and says nothing, at the first write that nobody will read.
+    """Ends the program at the first write that fails: without a word where nobody will read it,
+    with a message where there is no room.
 
     Below the buffers, since click and rich each catch the error above them and leave with 1,
     which here means that a case failed.
@@ -39,11 +42,20 @@ class _Pipe(io.FileIO):
         try:
             return super().write(data)
         except BrokenPipeError:
-            # What is still buffered, and is flushed on the way out, goes nowhere.
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self.fileno())
-            os.close(nowhere)
+            self._go_nowhere()
             raise SystemExit(READER_GONE) from None
+        except OSError as error:
+            self._go_nowhere()
+            raise UsageError(
+                f"standard output takes no more: {error.strerror or error}; what was written to "
+                "it is incomplete. Make room, or send it elsewhere"
+            ) from None
+
+    def _go_nowhere(self) -> None:
+        """What is still buffered, and is flushed on the way out, fails no more."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.fileno())
+        os.close(nowhere)
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
@@ -62,7 +74,8 @@ codecs.register_error("trnbench.plain", _plain)
 
 @contextmanager
 def until_the_reader_goes() -> Iterator[None]:
-    """Within it, writing to ``sys.stdout`` leaves with ``READER_GONE`` where its reader went.
+    """Within it, writing to ``sys.stdout`` leaves with ``READER_GONE`` where its reader went, and
+    raises UsageError where it can't be written for another reason.
 
     Another stream in its place, such as a test's, stays as it is. SIGPIPE stays ignored, as
     Python has it: its default would end a run too at a worker that died.

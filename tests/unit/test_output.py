@@ -1,12 +1,16 @@
-"""Commands whose reader has read enough, as ``head`` does."""
+"""Commands whose reader has read enough, as ``head`` does, or whose disk is full."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+#: A file that is never written: "no space left on device".
+FULL = Path("/dev/full")
 
 
 @pytest.fixture
@@ -53,6 +57,25 @@ def test_a_reader_that_went_is_no_mistake(run, arguments, unbuffered):
     os.close(writer)
 
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("list",),
+        ("show", "RUN"),
+        ("export", "RUN", "--to", "csv"),
+        ("diff", "RUN", "RUN", "--json"),
+    ],
+)
+def test_a_full_disk_is_one_message(run, arguments):
+    with FULL.open("w") as full:
+        done = command(*(run if word == "RUN" else word for word in arguments), stdout=full)
+
+    assert (done.returncode, done.stderr.count("\n")) == (4, 1)
+    assert "No space left on device; what was written to it is incomplete" in done.stderr
 
 
 def test_the_gate_s_exit_code_is_told_to_who_reads_it_all(run):
