@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .microarchitecture import Core, CpuFacts, recognise
-from .units import words_of_rate
+from .units import words_of_cores, words_of_rate
 
 __all__ = ["DTYPES", "CpuFacts", "Peak", "cpu_peaks"]
 
@@ -81,7 +81,7 @@ def _peak(cycle: _Cycle | None, cores: int, clock_hz: float | None, remarks: lis
     if cycle is None:  # int8: the pipes for integers are others than those for FMA
         return Peak(None, None, "", "elementwise integer rates aren't in the table")
     reason = "; ".join(part for part in (cycle.reason, *remarks) if part)
-    steps = f"{cycle.steps} = {cycle.flop} FLOP/cycle a core, x {cores} cores"
+    steps = f"{cycle.steps} = {cycle.flop} FLOP/cycle a core, x {words_of_cores(cores)}"
     if clock_hz is None:
         return Peak(None, cycle.flop, steps, "; ".join(filter(None, ("no measured clock", reason))))
     rate = float(cycle.flop) * cores * clock_hz

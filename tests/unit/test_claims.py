@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import trnbench.specs
 from trnbench.bench.cli import app
+from trnbench.models.registry import builtin_families
 from trnbench.specs.claim import _digits, load_claims
 from trnbench.specs.claim_quantities import World
 from trnbench.specs.claims import judge_claims
@@ -58,6 +59,13 @@ def one_of(tmp_path, **changes):
     ]
     (found,) = judge(tmp_path, "[[claim]]\n" + "\n".join(lines))
     return found
+
+
+def test_what_a_claim_asks_to_measure_is_a_workload():
+    asked = {name for claim in load_claims() for name in claim.measure}
+
+    assert asked
+    assert asked <= {family.name for family in builtin_families()}
 
 
 @pytest.mark.skipif(not WORKED.is_file(), reason="the worked claims aren't beside this checkout")
