@@ -26,11 +26,18 @@ def otava_csv(frame: pd.DataFrame) -> Exported:
     """The series. A case that a run has no time of is ``nan`` there.
 
     Each column is of one regime in all runs: sustained where every run has that, else isolated.
-    Raises ``StoreError`` for runs of several machines: the change-point would be the machine's.
+    Raises ``StoreError`` for runs of several machines: the change-point would be the machine's;
+    and for a run without a time, which has no place in a series.
     """
     rows = _rows(frame)
     runs = rows.groupby("run", observed=True)
     heads = runs.agg(time=("time", "max"), commit=("commit", "first")).sort_values("time")
+    undated = heads.index[heads["time"].isna()]
+    if len(undated):
+        raise StoreError(
+            f"{len(undated)} of {len(heads)} runs have no time, the first '{undated[0]}'; Otava "
+            "wants one for each. Leave them out"
+        )
     table = rows.pivot_table(
         index="run", columns="metric", values="value", aggfunc="first", observed=True, sort=False
     ).reindex(heads.index)

@@ -365,6 +365,15 @@ def test_a_column_is_of_one_regime(stored, make):
     assert rows[0][metric] == rows[1][metric]
 
 
+def test_a_run_without_a_time_is_in_no_series(stored, make):
+    undated = make.record(
+        run="undated", time="unknown", origin="published", source="x", processes=[]
+    )
+
+    with pytest.raises(StoreError, match="1 of 2 runs have no time, the first 'undated'"):
+        exported("otava-csv", stored(make.record()), stored(undated, name="undated"))
+
+
 def test_a_series_is_of_one_machine(stored, make):
     other = make.record(run="other", environment=make.environment(machine="fedcba987654"))
 
