@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .machines import MACHINE
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -17,9 +19,11 @@ Places = NDArray[np.int64]
 
 #: What a case is: the parameters themselves, and not the name of their set.
 WORK = ("workload", "params", "phase", "dtype")
-#: What else must be equal, and is left aside one pass after another: a renamed configuration is
-#: the same work, backend and devices are others where the hardware is another.
+#: What else must be equal, and is left aside one pass after another: runs of one kind of machine
+#: belong together, a renamed configuration is the same work, backend and devices are others where
+#: the hardware is another.
 PASSES: tuple[tuple[str, ...], ...] = (
+    (*MACHINE, "configuration", "mode", "backend", "devices"),
     ("configuration", "mode", "backend", "devices"),
     ("configuration", "mode"),
     ("mode",),
@@ -27,6 +31,8 @@ PASSES: tuple[tuple[str, ...], ...] = (
 )
 #: Others publish kernels and graphs, we run modes: across origins only the work is looked at.
 ACROSS_ORIGINS: tuple[tuple[str, ...], ...] = ((),)
+#: Where these are the same, as many devices are wanted: on four, a case is other work than on one.
+_HARDWARE = ("backend", "device", "chip", "lnc", "share")
 
 
 def align(
@@ -50,6 +56,9 @@ def align(
             columns.remove("uncompiled")
         key_a, key_b = _keys(a.iloc[left_a], b.iloc[left_b], columns)
         found_a, found_b = _matches(key_a, key_b)
+        if "devices" not in (*columns, *leave_out):
+            same = _is_of_as_many(a.iloc[left_a[found_a]], b.iloc[left_b[found_b]])
+            found_a, found_b = found_a[same], found_b[same]
         pairs.append((left_a[found_a], left_b[found_b]))
         left_a = np.delete(left_a, np.unique(found_a))
         left_b = np.delete(left_b, np.unique(found_b))
@@ -57,6 +66,15 @@ def align(
     in_b = np.concatenate([one for _, one in pairs]) if pairs else np.empty(0, dtype=np.int64)
     order = np.argsort(in_a, kind="stable")
     return in_a[order], in_b[order], left_a, left_b
+
+
+def row_numbers(frame: pd.DataFrame, columns: Sequence[str]) -> NDArray[np.int64]:
+    """A number for each row from 0 on, in the order in which they first appear; equal where all
+    columns are. What isn't known is equal to what isn't."""
+    import pandas as pd
+
+    numbers, _ = _keys(frame, frame.iloc[:0], columns)
+    return pd.factorize(numbers)[0].astype(np.int64)
 
 
 def pair_records(a: Sequence[Record], b: Sequence[Record]) -> list[tuple[Record, Record]]:
@@ -76,9 +94,19 @@ def _keys(
     total = np.zeros(len(a) + len(b), dtype=np.int64)
     for name in columns:
         codes, count = _codes(_values(a, name), _values(b, name))
+        if not codes.size or codes.min() == codes.max():
+            continue
         # Numbered anew after each column, so that the product stays far below 2^63.
         _, total = np.unique(total * (count + 1) + codes, return_inverse=True)
     return total[: len(a)], total[len(a) :]
+
+
+def _is_of_as_many(a: pd.DataFrame, b: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether two rows are of as many devices, or of other hardware; one pair a row."""
+    hardware_a, hardware_b = _keys(a, b, _HARDWARE)
+    as_many = a["devices"].to_numpy(dtype=np.int64) == b["devices"].to_numpy(dtype=np.int64)
+    same: NDArray[np.bool_] = (hardware_a != hardware_b) | as_many
+    return same
 
 
 def _values(frame: pd.DataFrame, name: str) -> pd.Series[Any]:

@@ -28,8 +28,8 @@ _LONGEST_LABEL = 1000
 def read_run(name: str | Path = "", folder: Path = DEFAULT_FOLDER) -> StoredRun:
     """The records of one run.
 
-    ``name`` is a file, or a folder (its newest run), or the id or the beginning of the id of a
-    run in ``folder``, or a label (the newest run there that has it); "" is the newest run in
+    ``name`` is a file, or a folder (its newest run), or the id of a run in ``folder``, or a label
+    (the newest run there that has it), or the beginning of an id; "" is the newest run in
     ``folder``. An unfinished run gives the records that it has so far, and a notice.
 
     Raises ``StoreError`` naming what there is, and ``RecordError`` for a file that is broken.
@@ -37,17 +37,25 @@ def read_run(name: str | Path = "", folder: Path = DEFAULT_FOLDER) -> StoredRun:
     path = find_records(name, folder)
     run = read_records(path)
     notices = list(run.notices)
-    file = RunFile(path.stem, path.parent)
-    if file.journal_path.exists():
-        cases = len(read_journal(file.journal_path).header.cases)
-        notices.append(
-            f"run {file.run} is unfinished: {len(run.records)} of {cases} cases have a record; "
-            f"go on with --bench-resume {file.run}"
-        )
+    if notice := unfinished(path, len(run.records)):
+        notices.append(notice)
     elif not run.records:
         said = f" ({'; '.join(notices)})" if notices else ""
         raise StoreError(f"{path} holds no record{said}; give the file of a run that has some")
     return StoredRun(path, run.records, tuple(notices))
+
+
+def unfinished(path: Path, records: int) -> str:
+    """What to know of a file that holds so many records of a run that is unfinished; "" where it
+    ended."""
+    file = RunFile(path.stem, path.parent)
+    if not file.journal_path.exists():
+        return ""
+    cases = len(read_journal(file.journal_path).header.cases)
+    return (
+        f"run {file.run} is unfinished: {records} of {cases} cases have a record; go on with "
+        f"--bench-resume {file.run}"
+    )
 
 
 def stored_runs(folder: Path) -> list[Path]:
@@ -79,17 +87,19 @@ def find_records(name: str | Path, folder: Path = DEFAULT_FOLDER) -> Path:
     if _is(Path.exists, path):
         raise StoreError(printable(f"{path} is neither a file nor a folder; wanted one of them"))
     runs = stored_runs(folder)
+    exact = [run for run in runs if run.stem == name]
+    if exact:
+        return exact[0]
+    labels = {label: run for run in runs if (label := _label(run))}
+    if name in labels:
+        return labels[name]
     matches = [run for run in runs if run.stem.startswith(name)]
-    exact = [run for run in matches if run.stem == name]
-    if exact or len(matches) == 1:
-        return (exact or matches)[0]
+    if len(matches) == 1:
+        return matches[0]
     if matches:
         raise StoreError(
             printable(f"'{name}' begins several runs: {', '.join(run.stem for run in matches)}")
         )
-    labels = {label: run for run in runs if (label := _label(run))}
-    if name in labels:
-        return labels[name]
     raise StoreError(printable(_unknown(name, folder, [run.stem for run in runs], list(labels))))
 
 

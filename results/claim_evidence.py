@@ -140,31 +140,31 @@ def _cases(count: int) -> str:
 def _common(
     claim: Claim, subject: pd.DataFrame, base: pd.DataFrame, prices: dict[str, float]
 ) -> Iterator[Reading]:
-    """Ratios of the cases that both ran, by dtype."""
+    """Ratios of the cases that both ran, by dtype, and by chips where a side has several."""
     assert claim.metric is not None  # noqa: S101 - the caller asked
     # Two chips are two machines: the rule for two stored runs of one kind doesn't hold here.
     rows = compare(base, subject, Rules(between_runs=1), prices=prices).rows()
-    dtypes = dict.fromkeys(row.dtype for row in rows)
-    for dtype in dtypes:
-        if claim.dtypes and dtype not in claim.dtypes:
+    found: dict[tuple[str, str, str], list[tuple[float, float | None, float | None]]] = {}
+    for row in rows:
+        cost = row.units.get(_UNIT_OF_COST[claim.metric])
+        if row.a is None or row.b is None or not row.ratio or not cost:
             continue
-        found: list[tuple[float, float | None, float | None]] = []
-        for row in rows:
-            cost = row.units.get(_UNIT_OF_COST[claim.metric])
-            if row.dtype != dtype or not row.ratio or not cost:
-                continue
-            cost *= _per_level(row, claim)
-            scale = cost / row.ratio
-            low, high = (None if end is None else end * scale for end in (row.low, row.high))
-            found.append((cost, low, high))
-        if not found:
+        if claim.dtypes and row.dtype not in claim.dtypes:
             continue
-        value, low, high = found[0]
-        if len(found) > 1:
-            value, low, high = process_estimate(np.array([one[0] for one in found]))
+        cost *= _per_level(row, claim)
+        scale = cost / row.ratio
+        low, high = (None if end is None else end * scale for end in (row.low, row.high))
+        of = row.dtype, str(row.b.chip), str(row.a.chip)
+        found.setdefault(of, []).append((cost, low, high))
+    several = len({(chip, base_chip) for _, chip, base_chip in found}) > 1
+    for (dtype, chip, base_chip), costs in found.items():
+        value, low, high = costs[0]
+        if len(costs) > 1:
+            value, low, high = process_estimate(np.array([one[0] for one in costs]))
         if claim.metric != "cost":
             value, low, high = 1 / value, high and 1 / high, low and 1 / low
-        yield _reading(claim, "common", dtype, len(found), value, low, high)
+        pairing = f"{dtype}, {chip} against {base_chip}" if several else dtype
+        yield _reading(claim, "common", pairing, len(costs), value, low, high)
 
 
 def _per_level(row: DiffRow, claim: Claim) -> float:

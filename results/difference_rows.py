@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .compare import Comparison
+    from .verdict import Decision
 
 _CASE = ("workload", "configuration", "phase", "dtype", "mode", "backend", "devices")
 _LONGEST_REASON = 200
@@ -118,7 +119,7 @@ def _pair(comparison: Comparison, number: int, a: Figures, b: Figures) -> DiffRo
         expected=expected,
         units=_units(a, b, regime, comparison),
         parts=find_parts(a, b, regime) if compared else [],
-        notes=_notes(a, b),
+        notes=[*_other_regime(pairing.decision, number), *_notes(a, b)],
     )
 
 
@@ -256,13 +257,36 @@ def _why_unexpected(a: Figures, b: Figures) -> str:
     return "; ".join(parts)
 
 
+def _other_regime(decision: Decision, number: int) -> list[str]:
+    """What the regime that the row isn't of says, where it changed and says something else."""
+    ratio = float(decision.other_ratio[number])
+    if not np.isfinite(ratio):
+        return []
+    name = REGIMES[1 - int(decision.regime[number])]
+    return [f"{name} calls: {describe_change(ratio)}, {decision.other_verdicts[number]}"]
+
+
 def _notes(a: Figures, b: Figures) -> list[str]:
     notes = find_notes(a, b)
+    if a["devices"] != b["devices"]:
+        notes.append(f"devices {a['devices']} -> {b['devices']}")
     executed = a["executed_dtype"], b["executed_dtype"]
     if None not in executed and executed[0] != executed[1]:
         notes.append(f"executed in {executed[0]} -> {executed[1]}")
     if a["runs"] > 1 or b["runs"] > 1:
         notes.append(f"of {a['runs']} runs and {b['runs']}")
+    return notes + _runs("A", a) + _runs("B", b)
+
+
+def _runs(name: str, side: Figures) -> list[str]:
+    """Which of several runs of a side have no part in its figures, and why."""
+    having, of, ok = side["runs_with"], side["runs_of"], side["runs_ok"]
+    notes = []
+    if having < of:
+        notes.append(f"{having} of the {of} runs of {name} {'has' if having == 1 else 'have'} it")
+    if 1 < having != ok:
+        worst = "" if side["status"] == Status.OK else f", at worst {side['status']}"
+        notes.append(f"{having - ok} of {having} runs of {name} didn't end OK{worst}")
     return notes
 
 

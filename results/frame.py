@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .archive import DEFAULT_FOLDER, find_records
+from .archive import DEFAULT_FOLDER, find_records, unfinished
 from .frame_columns import (
     CATEGORIES,
     CEILINGS,
@@ -78,7 +78,11 @@ def load_apart(sides: Sequence[Sequence[Path]]) -> list[pd.DataFrame]:
 
 
 def load_files(paths: Iterable[Path]) -> pd.DataFrame:
-    """The rows of several files, one file after another, with the columns of :func:`load`."""
+    """The rows of several files, one file after another, with the columns of :func:`load`.
+
+    ``attrs["notices"]`` tells of lines skipped and of runs that are unfinished.
+    """
+    paths = list(paths)
     assembly = Assembly()
     notices: list[str] = []
     tables = []
@@ -91,7 +95,9 @@ def load_files(paths: Iterable[Path]) -> pd.DataFrame:
     if assembly.rows or not tables:
         tables.append(_finish(assembly))
     frame = tables[0] if len(tables) == 1 else join(tables)
-    frame.attrs["notices"] = tuple(notices)
+    counts = frame["run"].value_counts()
+    told = (unfinished(path, int(counts.get(path.stem, 0))) for path in paths)
+    frame.attrs["notices"] = (*notices, *filter(None, told))
     return frame
 
 

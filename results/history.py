@@ -18,8 +18,9 @@ import numpy as np
 from .case_history import CaseHistory, Turn
 from .change_points import FLOOR, LEAST_RUNS, Change, Q, find_changes
 from .environment_changes import environment_changes, is_of_stack
+from .machines import MACHINE
 from .record import Status, is_working
-from .series import CASE, MACHINE, REGIMES, Series, make_series
+from .series import CASE, REGIMES, Series, make_series
 from .verdict import Verdict
 
 if TYPE_CHECKING:

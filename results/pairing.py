@@ -15,7 +15,7 @@ from .alignment import Places, align
 from .frame_columns import SPECIFICATION
 from .record import UNTRIED, WORKING, Status
 from .statistics import Floats, standard_errors
-from .verdict import Decision, Mask, Rules, Times, Verdict, decide, name_verdicts
+from .verdict import Decision, Mask, Rules, Times, Verdict, decide
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,17 +61,14 @@ def pair(
     same_work = _is_same_work(side_a, side_b, leave_out)
     comparable = ok & same_work
     times = tuple(_times(side_a, side_b, regime, comparable) for regime in REGIMES)
-    decision = decide((times[0], times[1]), rules)
-    beside = _is_beside(side_a, side_b)
     replicated = (side_a.numbers("runs") > 1) & (side_b.numbers("runs") > 1)
-    verdicts = name_verdicts(
-        decision, np.where(beside & ~replicated, np.maximum(rules.between_runs, 1.0), 1.0)
-    )
+    beside = _is_beside(side_a, side_b) & ~replicated
+    allowance = np.where(beside, np.maximum(rules.between_runs, 1.0), 1.0)
+    decision = decide((times[0], times[1]), rules, allowance)
+    verdicts = decision.verdicts.copy()
     _judge_statuses(verdicts, side_a, side_b, ok)
     expected = _expected(side_a, side_b)
-    return Pairing(
-        a, b, in_a, in_b, only_a, only_b, decision, verdicts, expected, beside & ~replicated
-    )
+    return Pairing(a, b, in_a, in_b, only_a, only_b, decision, verdicts, expected, beside)
 
 
 class _Pairs:

@@ -10,34 +10,55 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .alignment import WORK
+from .alignment import row_numbers
+from .machines import MACHINE, name_devices
+from .record import SEVERITY, Status
+from .series import CASE
 from .statistics import CONFIDENCE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: A case, as two runs of one side have to agree on it.
-_CASE = (*WORK, "configuration", "mode", "backend", "devices")
 _REGIMES = ("sustained", "isolated")
+#: A run in which a case ended so has no time of it, and nothing against those of other runs.
+_PASSED_OVER = (Status.SKIPPED, Status.BUSY_DEVICE, Status.NOT_STEADY, Status.RECOMPILED)
+_RANKS = {
+    str(status): rank
+    for rank, status in enumerate(
+        (*_PASSED_OVER, *(one for one in SEVERITY if one not in _PASSED_OVER))
+    )
+}
 
 
 def fold_runs(frame: pd.DataFrame, leave_out: tuple[str, ...] = ()) -> pd.DataFrame:
-    """A row for each case, from all runs in ``frame`` that have it; ``runs`` says of how many.
+    """A row for each case and kind of machine, from all runs in ``frame`` that have it.
 
-    Times are geometric means over the runs that ended OK with a 95 % t-interval over those runs,
-    and ``processes`` counts runs then; everything else is the newest run's. A case of one run
-    stays as it is, with its interval over processes. ``leave_out``: see ``align``.
+    Of a case that a run has twice, as in files that were merged, the newer record counts.
+    ``runs_ok`` says how many runs ended OK, ``runs`` the same or 1, ``runs_with`` how many have the
+    case, ``runs_of`` how many there are. Times are geometric means over the runs that ended OK with
+    a 95 % t-interval over those runs, and ``processes`` counts runs then. The status is the worst
+    of all runs, as of the processes of one, and OK where nothing worse befell the others than to
+    have no steady time, or not to be tried; everything else is the newest run's that ended so. A
+    case of one run stays as it is, with its interval over processes. ``leave_out``: see ``align``.
     """
     from scipy import special
 
-    keys = [name for name in _CASE if name not in leave_out]
-    groups = frame.groupby(keys, observed=True, sort=False, dropna=False)
-    number = groups.ngroup().to_numpy()
+    runs_of = frame["run"].nunique()
+    frame = name_devices(frame)
+    keys = [name for name in (*MACHINE, *CASE) if name not in leave_out]
+    number = row_numbers(frame, keys)
     if not len(frame) or number.max() + 1 == len(frame):
-        return frame.assign(runs=1)
-    newest = frame.assign(_group=number).sort_values("time", kind="stable")
-    folded = newest.groupby("_group", sort=True).tail(1).sort_values("_group", kind="stable")
-    ok = (frame["status"] == "OK").to_numpy()
+        runs_ok = (frame["status"] == "OK").astype("int64")
+        return frame.assign(runs=1, runs_ok=runs_ok, runs_with=1, runs_of=runs_of)
+    frame = frame.assign(_group=number).sort_values("time", kind="stable")
+    frame = frame.drop_duplicates(["_group", "run"], keep="last")
+    number = frame["_group"].to_numpy()
+    statuses = frame["status"].astype("str")
+    severity = statuses.map(_RANKS)
+    worst = frame.assign(_severity=severity.to_numpy()).sort_values("_severity", kind="stable")
+    folded = worst.groupby("_group", sort=True).tail(1).sort_values("_group", kind="stable")
+    having = np.bincount(number, minlength=len(folded))
+    ok = (statuses == Status.OK).to_numpy()
     count = np.bincount(number[ok], minlength=len(folded))
     several = count > 1
     for regime in _REGIMES:
@@ -56,4 +77,5 @@ def fold_runs(frame: pd.DataFrame, leave_out: tuple[str, ...] = ()) -> pd.DataFr
             folded[f"{regime}_{name}"] = np.where(chosen, np.exp(values), own)
     folded["processes"] = folded["processes"].where(~several, count).astype("Int64")
     folded["runs"] = np.maximum(count, 1)
-    return folded.drop(columns="_group").reset_index(drop=True)
+    folded["runs_ok"], folded["runs_with"], folded["runs_of"] = count, having, runs_of
+    return folded.drop(columns=["_group", "_severity"]).reset_index(drop=True)

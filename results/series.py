@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .alignment import row_numbers
+from .machines import MACHINE, name_devices
 from .origin import refuse_mixed_frames
 from .statistics import Floats
 
@@ -16,18 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 REGIMES = ("sustained", "isolated")
-#: Runs that agree in these were made on one kind of machine: CI gets another one of it each time.
-MACHINE = (
-    "origin",
-    "device",
-    "chip",
-    "instance",
-    "lnc",
-    "share",
-    "cores_used",
-    "cpu",
-    "threads",
-)
 CASE = ("workload", "configuration", "params", "phase", "dtype", "mode", "backend", "devices")
 #: A case of which these change is other work from there on, and another series.
 WORK_DONE = ("flops", "items")
@@ -86,8 +76,8 @@ def make_series(frame: pd.DataFrame, last: int | None = None) -> Iterator[Series
     refuse_mixed_frames(frame)
     if frame.empty:
         return
-    keys = [frame[name] for name in (*MACHINE, *CASE, *WORK_DONE)]
-    number = _numbers(keys)
+    frame = name_devices(frame)
+    number = row_numbers(frame, (*MACHINE, *CASE, *WORK_DONE))
     run = pd.factorize(frame["run"].astype("object"))[0]
     began = frame["time"].groupby(run).transform("min").to_numpy()
     own = frame["time"].to_numpy()
@@ -104,14 +94,3 @@ def make_series(frame: pd.DataFrame, last: int | None = None) -> Iterator[Series
     for rows in np.split(order, np.flatnonzero(np.diff(number[order])) + 1):
         chosen = rows if last is None else rows[-last:]
         yield Series(columns, chosen, {name: values[chosen] for name, values in times.items()})
-
-
-def _numbers(columns: list[pd.Series[Any]]) -> NDArray[np.int64]:
-    """A number for each row, equal where all columns are; numbered by first appearance."""
-    import pandas as pd
-
-    total = np.zeros(len(columns[0]), dtype=np.int64)
-    for column in columns:
-        codes = pd.factorize(column.astype("object"), use_na_sentinel=False)[0]
-        total = pd.factorize(total * (int(codes.max()) + 1) + codes)[0].astype(np.int64)
-    return total

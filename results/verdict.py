@@ -74,64 +74,79 @@ class Times:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """A value a pair. ``regime`` is 0 for sustained, 1 for isolated, -1 where no regime was
-    measured on both sides; ``beyond`` says that a difference passed the floor and the test."""
+    measured on both sides; the ratio with its interval, ``q_values`` and ``verdicts`` are of it.
+    ``other_ratio`` is of the other regime where that changed too, and its verdict in
+    ``other_verdicts`` is another or its change far larger; else it is NaN."""
 
     regime: NDArray[np.int64]
     ratio: Floats
     low: Floats
     high: Floats
     q_value: Floats
-    beyond: Mask
-    same: Mask
+    verdicts: NDArray[np.object_]
+    other_ratio: Floats
+    other_verdicts: NDArray[np.object_]
 
 
-def decide(regimes: tuple[Times, Times], rules: Rules) -> Decision:
-    """Test the sustained and the isolated regime of every pair together.
+#: Of two regimes the one that weighs more speaks for the row; at the same weight, sustained.
+_WEIGHTS = (Verdict.UNPAIRED, Verdict.FASTER, Verdict.SLOWER)
 
-    A row is of its sustained time, unless only its isolated time passes the test: a launch gap
-    that grew is invisible where calls are queued.
+
+def decide(regimes: tuple[Times, Times], rules: Rules, allowance: Floats) -> Decision:
+    """Test the sustained and the isolated regime of every pair together, and name verdicts.
+
+    ``allowance`` is the factor that lies between the two runs of a pair without any change: 1
+    where they can be trusted. A row is of its sustained time, unless its isolated time says what
+    weighs more: a launch gap that grew is invisible where calls are queued, and a small change
+    of the one mustn't hide a large one of the other.
     """
     tested = [_test(times) for times in regimes]
     ratios, lows, highs, p_values = (np.stack(parts) for parts in zip(*tested, strict=True))
     q_values = benjamini_hochberg(p_values.ravel()).reshape(p_values.shape)
-    with np.errstate(invalid="ignore"):
-        effect = np.maximum(ratios, 1 / ratios) - 1
-        beyond = (q_values < rules.q) & (effect >= rules.floor)
-        limit = 1 + 2 * rules.floor
-        same = (lows >= 1 / limit) & (highs <= limit)
+    verdicts = _name(ratios, lows, highs, q_values, rules, allowance)
+    weights = np.zeros(ratios.shape, dtype=np.int64)
+    for weight, verdict in enumerate(_WEIGHTS, start=1):
+        weights[verdicts == verdict] = weight
     measured = np.isfinite(ratios)
     regime = np.where(measured[0], 0, np.where(measured[1], 1, -1))
-    regime = np.where((regime == 0) & ~beyond[0] & beyond[1], 1, regime)
+    regime = np.where((regime == 0) & (weights[1] > weights[0]), 1, regime)
     row, column = np.maximum(regime, 0), np.arange(regime.size)
-
-    def chosen(values: NDArray[np.generic]) -> NDArray[np.generic]:
-        return values[row, column]
-
+    chosen = verdicts[row, column]
+    chosen[regime < 0] = Verdict.NOT_COMPARABLE
+    other, other_ratio = verdicts[1 - row, column], ratios[1 - row, column]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        larger = np.abs(np.log(other_ratio)) > 2 * np.abs(np.log(ratios[row, column]))
+    differs = (weights[1 - row, column] > 0) & ((other != chosen) | larger)
     return Decision(
         regime,
-        chosen(ratios),  # type: ignore[arg-type]
-        chosen(lows),  # type: ignore[arg-type]
-        chosen(highs),  # type: ignore[arg-type]
-        chosen(q_values),  # type: ignore[arg-type]
-        chosen(beyond).astype(np.bool_),
-        chosen(same).astype(np.bool_),
+        ratios[row, column],
+        lows[row, column],
+        highs[row, column],
+        q_values[row, column],
+        chosen,
+        np.where(differs, other_ratio, np.nan),
+        other,
     )
 
 
-def name_verdicts(decision: Decision, allowance: Floats) -> NDArray[np.object_]:
-    """The verdict of each pair with a result on both sides. ``allowance`` is the factor that
-    lies between the two runs of a pair without any change: 1 where they can be trusted."""
-    slower = decision.ratio > 1
-    # The end of the interval that is nearer to no change.
-    nearer = np.where(slower, decision.low, 1 / decision.high)
-    with np.errstate(invalid="ignore"):
+def _name(
+    ratio: Floats, low: Floats, high: Floats, q_value: Floats, rules: Rules, allowance: Floats
+) -> NDArray[np.object_]:
+    """The verdict of each regime of each pair."""
+    slower = ratio > 1
+    with np.errstate(divide="ignore", invalid="ignore"):
+        effect = np.maximum(ratio, 1 / ratio) - 1
+        beyond = (q_value < rules.q) & (effect >= rules.floor)
+        limit = 1 + 2 * rules.floor
+        same = (low >= 1 / limit) & (high <= limit)
+        # The end of the interval that is nearer to no change.
+        nearer = np.where(slower, low, 1 / high)
         trusted = (allowance <= 1) | (nearer > allowance)
-    verdicts = np.full(decision.ratio.shape, Verdict.UNDECIDED, dtype=object)
-    verdicts[decision.same] = Verdict.SAME
-    verdicts[decision.beyond & ~trusted] = Verdict.UNPAIRED
-    verdicts[decision.beyond & trusted & slower] = Verdict.SLOWER
-    verdicts[decision.beyond & trusted & ~slower] = Verdict.FASTER
-    verdicts[decision.regime < 0] = Verdict.NOT_COMPARABLE
+    verdicts = np.full(ratio.shape, Verdict.UNDECIDED, dtype=object)
+    verdicts[same] = Verdict.SAME
+    verdicts[beyond & ~trusted] = Verdict.UNPAIRED
+    verdicts[beyond & trusted & slower] = Verdict.SLOWER
+    verdicts[beyond & trusted & ~slower] = Verdict.FASTER
     return verdicts
 
 

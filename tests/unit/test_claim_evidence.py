@@ -99,6 +99,17 @@ def test_a_chip_of_more_devices_counts_as_the_whole_of_them(claim, runs):
     assert found.readings[1].value == pytest.approx(2.0, rel=1e-3)
 
 
+def test_two_chips_of_a_side_are_two_readings_and_no_mean_of_them(claim, runs):
+    both = {"baseline_chips": ["trainium1", "trainium2"]}
+    found = weighed(claim(**both), runs(trainium1=8e-3, trainium2=2e-3, trainium3=1e-3))
+
+    common = {one.pairing: one for one in found.readings if one.kind == "common"}
+    assert set(common) == {"bf16, trainium3 against trainium1", "bf16, trainium3 against trainium2"}
+    assert common["bf16, trainium3 against trainium2"].value == pytest.approx(2.0, rel=1e-3)
+    # Half a chip against a quarter of one.
+    assert common["bf16, trainium3 against trainium1"].value == pytest.approx(16.0, rel=1e-3)
+
+
 def test_what_was_measured_refutes_a_claim_that_no_reading_comes_near(claim, runs):
     found = weighed(claim(value=4), runs(trainium2=2e-3, trainium3=1e-3))
 

@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 from trnbench.bench.cli import app
 from trnbench.results import frame
 from trnbench.results.lines import RecordError, StoreError
+from trnbench.results.record import Status
+from trnbench.results.store import RunHeader, create_run
 
 QUIET = (1e-3, 1.001e-3, 0.999e-3)
 
@@ -146,3 +148,60 @@ def test_large_files_are_read_side_by_side(folder, monkeypatch):
     sides[1][0].write_text("{\n{}\n")
     with pytest.raises((RecordError, StoreError), match="line 1"):
         frame.load_apart(sides)
+
+
+def test_a_side_that_is_unfinished_is_told(folder, make):
+    run = "20261111T000009Z-aaaaaa"
+    cases = [make.case(mode=mode) for mode in ("eager", "compiled")]
+    header = RunHeader(time="2026-11-11T00:00:09Z", fingerprint={}, options={}, cases=cases)
+    with create_run(folder, run, header) as writer:
+        writer.append(make.record(cases[0], run=run))
+
+    result = typed(folder, "diff", "old", run, "--fail-on", "missing")
+
+    assert result.exit_code == 15
+    assert f"run {run} is unfinished: 1 of 2 cases have a record" in result.stderr
+
+
+def test_a_label_comes_before_the_beginning_of_another_run_s_name(folder):
+    (folder / "old-weekly.jsonl").write_text(
+        (folder / "20261111T000000Z-aaaaaa.jsonl").read_text().replace('"new"', '"weekly"')
+    )
+
+    shown = typed(folder, "diff", "old", "old", "--json")
+
+    assert shown.exit_code == 0
+    assert {row["a"]["label"] for row in json.loads(shown.stdout)} == {"old"}
+
+
+def test_records_without_the_axis_are_told(folder, make):
+    known = make.device(name="Trainium1", chip="trainium1", share=0.5)
+    records = [
+        make.record(run="a", device=known),
+        make.record(run="b", device=make.device(name="Trainium2", chip="trainium2", share=0.25)),
+        make.record(run="c", device=None).model_copy(update={"status": Status.CRASHED}),
+    ]
+    file = folder / "chips.jsonl"
+    file.write_text("".join(f"{record.model_dump_json()}\n" for record in records))
+
+    result = typed(folder, "diff", file, "--by", "chip")
+
+    assert result.exit_code == 0
+    assert "1 of 3 records have no chip, and are in no comparison" in result.stderr
+
+
+def test_a_case_that_crashed_before_its_device_answered_is_of_its_run_s_chip(folder, make):
+    other = make.case(configuration="other")
+    records = [
+        make.record(case, run=run, device=make.device(name=chip, chip=chip, share=0.25))
+        for run, chip in (("a", "trainium1"), ("b", "trainium2"))
+        for case in (make.case(), other)
+    ]
+    records[-1] = records[-1].model_copy(update={"status": Status.CRASHED, "device": None})
+    file = folder / "chips.jsonl"
+    file.write_text("".join(f"{record.model_dump_json()}\n" for record in records))
+
+    result = typed(folder, "diff", file, "--by", "chip", "--fail-on", "failing")
+
+    assert result.exit_code == 10
+    assert "CRASHED" in result.stderr

@@ -525,3 +525,75 @@ def test_notes_are_cut_where_each_row_has_its_own(make):
     assert "16 memory: " in text
     assert "17 memory: " not in text
     assert "and 4 notes more: --json has each row's" in text
+
+
+def both_regimes(make, sustained, isolated):
+    """A quiet case with so many seconds a call, queued and alone."""
+    (record,) = a_run(make, "x", medians=times(QUIET, sustained / 1e-3))
+    (alone,) = a_run(make, "x", medians=times(QUIET, isolated / 1e-3))
+    summary = record.summary.model_copy(update={"isolated": alone.summary.sustained})
+    return [record.model_copy(update={"summary": summary})]
+
+
+@pytest.mark.parametrize(
+    ("sustained", "between_runs", "said"),
+    [
+        (1.00e-3, 2.0, None),
+        (1.02e-3, 2.0, "sustained calls: 2.0 % more time, UNPAIRED"),
+        (1.02e-3, 1.0, "isolated calls: 5.00 times the time, SLOWER"),
+        (0.97e-3, 1.0, "sustained calls: 3.0 % less time, FASTER"),
+    ],
+)
+def test_a_small_change_of_one_regime_hides_no_large_one_of_the_other(
+    make, sustained, between_runs, said
+):
+    a = both_regimes(make, 1e-3, 1.2e-3)
+    b = [
+        record.model_copy(update={"run": OTHER_RUN})
+        for record in both_regimes(make, sustained, 6e-3)
+    ]
+
+    row = only(a, b, Rules(between_runs=between_runs))
+
+    if between_runs == 1 and sustained > 1e-3:
+        # Both are slower, and queued calls are what a user's loop is made of.
+        assert (row.verdict, row.regime) == ("SLOWER", "sustained")
+    else:
+        assert (row.verdict, row.regime) == ("SLOWER", "isolated")
+        assert row.ratio == pytest.approx(5.0, rel=1e-3)
+    assert [note for note in row.notes if "calls:" in note] == ([said] if said else [])
+
+
+def devices(make, count, factor, run):
+    case = make.case(backend="cuda", devices=count)
+    there = make.device(name="A GPU", chip="h100_sxm", share=1.0)
+    return make.record(case, medians=times(QUIET, factor), run=run, device=there)
+
+
+def test_one_device_isn_t_held_against_four_of_the_same(make):
+    first, second = "20261120T101010Z-aaaaaa", OTHER_RUN
+    a = [devices(make, 1, 1, first), devices(make, 2, 0.5, first)]
+    b = [devices(make, 2, 0.5, second), devices(make, 4, 0.25, second)]
+
+    rows = rows_of(a, b, Rules(between_runs=1))
+
+    assert {(row.verdict, row.devices) for row in rows} == {
+        ("SAME", 2),
+        ("MISSING", 1),
+        ("NEW", 4),
+    }
+
+
+def test_one_device_is_held_against_four_of_another_kind_and_it_is_said(make):
+    row = only([make.record(make.case())], [devices(make, 4, 0.25, OTHER_RUN)])
+
+    assert (row.a.devices, row.b.devices) == (1, 4)
+    assert "devices 1 -> 4" in row.notes
+
+
+def test_devices_are_an_axis_where_they_are_asked_for(make):
+    a, b = (devices(make, count, 1 / count, "20261120T101010Z-aaaaaa") for count in (1, 4))
+
+    row = only([a], [b], leave_out=("devices",))
+
+    assert (row.verdict, row.ratio) == ("FASTER", pytest.approx(0.25, rel=1e-3))
