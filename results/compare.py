@@ -203,7 +203,8 @@ def describe_run(frame: pd.DataFrame) -> str:
     when = f"{time:%Y-%m-%d %H:%M} UTC" if time == time else "time unknown"  # noqa: PLR0124
     parts = [said, " and ".join(origins), when]
     parts += [" and ".join(devices)] if devices else []
-    return f"{', '.join(parts)}, {len(frame)} cases"
+    cases = f"{len(frame)} case{'' if len(frame) == 1 else 's'}"
+    return f"{', '.join(parts)}, {cases}"
 
 
 def _warnings(a: pd.DataFrame, b: pd.DataFrame, pairing: Pairing, rules: Rules) -> list[str]:
