@@ -68,7 +68,7 @@ def history(
     """
     from ..results.archive import find_history_files
     from ..results.frame import load_files
-    from ..results.history import HistoryRules, find_history
+    from ..results.history import HistoryRules, find_history, moment_since
 
     classes = split_names(fail_on or ())
     for name in classes:
@@ -79,6 +79,7 @@ def history(
     note(frame.attrs["notices"])
     if not len(frame):
         raise UsageError(f"'{runs or out}' holds no record; give a folder of runs that have some")
+    begin = moment_since(frame, since)
     found = find_history(frame, rules)
     if as_json:
         print_json([one.to_dict() for one in found])
@@ -86,7 +87,7 @@ def history(
         from ..results.history_table import print_history
 
         print_history(found, rules, most=rows)
-    raise typer.Exit(_judge(found, classes, since))
+    raise typer.Exit(_judge(found, classes, begin))
 
 
 def _judge(found: Sequence[CaseHistory], classes: Sequence[str], since: str) -> int:

@@ -17,7 +17,8 @@ class Turn:
     ``verdict`` is SLOWER or FASTER, of ``regime`` and with the ``ratio`` of the times after to
     those before and its 95 % interval, or NEWLY_FAILING or NEWLY_WORKING with the ``status`` that
     came. ``environment`` has what was recorded to differ between the two runs, ``cause`` the
-    part of it that a time goes by. ``standing``: no later turn of the same kind came.
+    part of it that a time goes by. ``standing``: no later level came back to the one before it
+    by the floor; of a status, no later turn came.
     """
 
     verdict: str
@@ -130,20 +131,9 @@ def _size(turn: Turn) -> float:
 def standing_turns(
     histories: Sequence[CaseHistory], verdicts: Sequence[str], since: str = ""
 ) -> Iterator[tuple[CaseHistory, Turn]]:
-    """The turns with one of these verdicts that no later one undid, of runs at ``since`` (the
-    beginning of a run's id or of a UTC time) or later."""
+    """The turns with one of these verdicts that stand, at ``since`` (a UTC time as in
+    ``CaseHistory.times``) or later."""
     for history in histories:
-        begun = _begin(history, since)
         for turn in history.changes:
-            if turn.standing and turn.verdict in verdicts and history.runs.index(turn.run) >= begun:
+            if turn.standing and turn.verdict in verdicts and (turn.time or "") >= since:
                 yield history, turn
-
-
-def _begin(history: CaseHistory, since: str) -> int:
-    """The place of the first run at or after ``since``; past the end where there is none."""
-    if not since:
-        return 0
-    for place, (run, time) in enumerate(zip(history.runs, history.times, strict=True)):
-        if run.startswith(since) or time >= since:
-            return place
-    return len(history.runs)

@@ -7,9 +7,9 @@ each kind of machine by itself, in both regimes, and the tests are adjusted for 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,10 @@ import numpy as np
 from .case_history import CaseHistory, Turn
 from .change_points import FLOOR, LEAST_RUNS, Change, Q, find_changes
 from .environment_changes import environment_changes, is_of_stack
-from .machines import MACHINE
+from .lines import StoreError
+from .machines import MACHINE, name_devices
+from .moments import read_moment
+from .printable import printable
 from .record import Status, is_working
 from .series import CASE, REGIMES, Series, make_series
 from .verdict import Verdict
@@ -26,6 +29,8 @@ from .verdict import Verdict
 if TYPE_CHECKING:
     import pandas as pd
 
+#: As a series has its times.
+_FORM = "%Y-%m-%dT%H:%M:%SZ"
 #: A case that changed its status more often than this has no cause but itself.
 _MOST_TURNS = 4
 
@@ -48,6 +53,7 @@ def find_history(frame: pd.DataFrame, rules: HistoryRules | None = None) -> list
     Raises ``OriginError`` where simulated figures stand beside others.
     """
     rules = rules or HistoryRules()
+    frame = name_devices(frame)
     all_series = list(make_series(frame, rules.last))
     tested = [
         (number, regime, np.flatnonzero(np.isfinite(series.times[regime])))
@@ -65,13 +71,36 @@ def find_history(frame: pd.DataFrame, rules: HistoryRules | None = None) -> list
     turns: dict[int, list[Turn]] = {}
     for (number, regime, places), changes in zip(tested, found, strict=True):
         own = turns.setdefault(number, [])
-        for change in changes:
+        for change, holds in zip(changes, _standing(changes, rules.floor), strict=True):
             if not _is_told(change, int(places[change.at]), own, all_series[number], rules):
-                own.append(_turn(all_series[number], change, places, regime, causes, changes[-1]))
+                own.append(_turn(all_series[number], change, places, regime, causes, holds))
     return [
         _case(series, turns.get(number, []), number in turns, causes)
         for number, series in enumerate(all_series)
     ]
+
+
+def moment_since(frame: pd.DataFrame, since: str) -> str:
+    """The UTC time, such as "2026-11-01T08:30:00Z", that ``since`` means: when the first run
+    began whose id begins so, or else a date or time of ISO 8601, such as 20261101; "" is "".
+
+    Raises ``StoreError`` for anything else.
+    """
+    if not since:
+        return ""
+    runs = frame["run"].astype("str").str.startswith(since)
+    times = frame.loc[runs, "time"].dropna()
+    if len(times):
+        return f"{times.min():{_FORM}}"
+    try:
+        return f"{read_moment(since):{_FORM}}"
+    except ValueError:
+        raise StoreError(
+            printable(
+                f"--since '{since:.100}' given; wanted the beginning of the id of one of these "
+                "runs, or a UTC date or time, such as 20261101 or 2026-11-01T08:30"
+            )
+        ) from None
 
 
 def _is_told(
@@ -93,20 +122,37 @@ class _Causes:
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
-        self._runs = frame.groupby("run", observed=True).indices
-        self._between = lru_cache(maxsize=None)(self._changes)
+        self._found: dict[tuple[Any, ...], tuple[tuple[str, ...], str]] = {}
 
-    def find(self, before: str, run: str) -> tuple[tuple[str, ...], str]:
-        """All recorded changes, and those that a time goes by in a sentence."""
-        return self._between(before, run)
+    def find(self, series: Series, before: int, at: int) -> tuple[tuple[str, ...], str]:
+        """All recorded changes between two places of a series, and those that a time goes by in
+        a sentence. By its own records: a run may have others, on a machine of another kind."""
+        runs = series.column("run")
+        key = (runs[before], runs[at], *map(series.fact, MACHINE))
+        if key not in self._found:
+            self._found[key] = self._changes(*series.rows[[before, at]])
+        return self._found[key]
 
-    def _changes(self, before: str, run: str) -> tuple[tuple[str, ...], str]:
-        a, b = (self._frame.iloc[self._runs[one][:1]] for one in (before, run))
-        changes = tuple(environment_changes(a, b))
+    def _changes(self, before: int, at: int) -> tuple[tuple[str, ...], str]:
+        changes = tuple(environment_changes(self._frame.iloc[[before]], self._frame.iloc[[at]]))
         stack = [change for change in changes if is_of_stack(change)]
         commit = [change for change in changes if change.startswith("commit:")]
         chosen = stack or commit or list(changes)
         return changes, "; ".join(chosen[:3]) or "nothing that is recorded"
+
+
+def _standing(changes: Sequence[Change], floor: float) -> list[bool]:
+    """Whether each change of a series still holds: no later level is back within ``floor`` of
+    the one before it."""
+    found = []
+    for first, change in enumerate(changes):
+        level = 0.0
+        holds = True
+        for later in changes[first:]:
+            level += math.log(later.ratio)
+            holds &= (level if change.ratio > 1 else -level) > math.log1p(floor)
+        found.append(holds)
+    return found
 
 
 def _turn(
@@ -115,7 +161,7 @@ def _turn(
     places: Any,
     regime: str,
     causes: _Causes,
-    last: Change,
+    holds: bool,
 ) -> Turn:
     before, at = int(places[change.at - 1]), int(places[change.at])
     return _make_turn(
@@ -124,7 +170,7 @@ def _turn(
         at,
         causes,
         Verdict.SLOWER if change.ratio > 1 else Verdict.FASTER,
-        standing=change is last,
+        standing=holds,
         regime=regime,
         ratio=change.ratio,
         low=change.low,
@@ -137,7 +183,7 @@ def _make_turn(
     series: Series, before: int, at: int, causes: _Causes, verdict: str, **figures: Any
 ) -> Turn:
     runs, commits = series.column("run"), series.column("commit")
-    environment, cause = causes.find(runs[before], runs[at])
+    environment, cause = causes.find(series, before, at)
     return Turn(
         verdict=str(verdict),
         run=runs[at],

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .alignment import row_numbers
-from .machines import MACHINE, name_devices
+from .machines import MACHINE
 from .origin import refuse_mixed_frames
 from .statistics import Floats
 
@@ -76,7 +76,6 @@ def make_series(frame: pd.DataFrame, last: int | None = None) -> Iterator[Series
     refuse_mixed_frames(frame)
     if frame.empty:
         return
-    frame = name_devices(frame)
     number = row_numbers(frame, (*MACHINE, *CASE, *WORK_DONE))
     run = pd.factorize(frame["run"].astype("object"))[0]
     began = frame["time"].groupby(run).transform("min").to_numpy()

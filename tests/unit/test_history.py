@@ -16,6 +16,7 @@ from trnbench.results.case_history import moments
 from trnbench.results.frame import frame_of
 from trnbench.results.history import HistoryRules, find_history
 from trnbench.results.history_table import headline, print_history, sparkline, unjudged
+from trnbench.results.lines import StoreError
 from trnbench.results.origin import OriginError
 from trnbench.results.page import PageRun, render_page
 from trnbench.results.record import Status
@@ -132,6 +133,60 @@ def test_an_episode_has_two_turns_of_which_the_last_stands(make):
 
     assert (first.verdict, first.standing) == ("SLOWER", False)
     assert (second.verdict, second.standing) == ("FASTER", True)
+
+
+@pytest.mark.parametrize(
+    ("levels", "standing"),
+    [
+        ((1.0, 2.0, 1.9), [True, True]),
+        ((1.0, 1.5, 2.0), [True, True]),
+        ((1.0, 0.5, 0.6), [True, True]),
+        ((1.0, 2.0, 1.004), [False, True]),
+        ((1.0, 2.0, 0.8), [False, True]),
+        # Back once is back, whatever came then.
+        ((1.0, 2.0, 1.0, 2.0), [False, False, True]),
+    ],
+)
+def test_a_change_stands_until_a_later_level_is_back(make, levels, standing):
+    histories = found(
+        a_history(make, lambda number: {"x": 1e-3 * levels[number // 20]}, runs=20 * len(levels))
+    )
+
+    assert [turn.standing for turn in histories["x"].changes] == standing
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_what_changed_is_looked_up_on_the_machine_of_the_case(make, backwards):
+    """A run of two devices, of which one got another driver and a slower case."""
+    records = []
+    for number in range(24):
+        driver = "550.1" if number < 12 else "570.9"
+        gpu = make.device(name="A GPU", chip="h100_sxm", share=1.0, driver=driver)
+        own = {"environment": {"versions": {"torch": "2.13.0"}, "git": {}}}
+        run = [
+            *a_run(make, number, {"cpu": 1e-3}, **own),
+            *a_run(make, number, {"gpu": 1e-3 * (1.3 if number >= 12 else 1)}, device=gpu, **own),
+        ]
+        records += run[::-1] if backwards else run
+
+    histories = found(records)
+
+    assert histories["cpu"].changes == ()
+    (turn,) = histories["gpu"].changes
+    assert turn.cause == "driver: 550.1 -> 570.9"
+
+
+def test_a_case_that_failed_before_a_device_answered_is_in_its_series(make):
+    records = a_history(make, lambda number: {"x": 1e-3 if number < 30 else Status.CRASHED})
+    silent = [
+        record.model_copy(update={"device": None}) if record.status == Status.CRASHED else record
+        for record in records
+    ]
+
+    (turn,) = found(silent)["x"].changes
+
+    assert (turn.verdict, turn.run) == ("NEWLY_FAILING", run_name(30))
+    assert not any("device" in change for change in turn.environment)
 
 
 def test_only_isolated_calls_that_grew_are_told_of_those(make):
@@ -278,6 +333,11 @@ def test_json_has_one_object_a_case_with_all_times(folder):
         (("slower", "--since", "2026-09-11"), 13),
         (("slower", "--since", run_name(20)), 13),
         (("failing", "--since", "2027"), 0),
+        # No run is of this day.
+        (("slower", "--since", "20260831"), 13),
+        (("slower", "--since", "20260831T1200"), 13),
+        (("slower", "--since", f"{moment(20):%Y%m%dT%H%M%SZ}"), 13),
+        (("slower", "--since", f"{moment(21):%Y-%m-%dT%H:%M}"), 0),
     ],
 )
 def test_a_gate_of_a_history(folder, options, code):
@@ -288,6 +348,29 @@ def test_a_gate_of_a_history(folder, options, code):
 
     assert result.exit_code == code
     assert ("since run" in result.stderr) == bool(code)
+
+
+@pytest.mark.parametrize("since", ["yesterday", "20260911T000000Z-ffffff", "2026-13-01", "\x1b[2J"])
+def test_a_since_that_means_no_time_is_a_mistake(folder, since):
+    result = typed("history", folder, "--fail-on", "slower", "--since", since)
+
+    assert isinstance(result.exception, StoreError)
+    message = str(result.exception)
+    assert "wanted the beginning of the id of one of these runs, or a UTC date" in message
+    assert "\x1b" not in message
+
+
+def test_a_case_that_the_named_run_lacks_is_gated_from_there_on(make, tmp_path):
+    for number in range(12):
+        cases = {"x": 1e-3 if number < 6 else Status.CRASHED, "y": 1e-3}
+        if number == 6:
+            del cases["x"]
+        lines = [one.model_dump_json() for one in a_run(make, number, cases)]
+        (tmp_path / f"{run_name(number)}.jsonl").write_text("\n".join(lines) + "\n")
+
+    result = typed("history", tmp_path, "--fail-on", "failing", "--since", run_name(6))
+
+    assert result.exit_code == 10
 
 
 def test_a_parquet_file_has_the_same_history(folder):
