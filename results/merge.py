@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from .lines import RecordError, StoreError, parse_object, raw_lines
 from .origin import OriginError
@@ -141,9 +141,23 @@ def _digest(record: Record, line: bytes) -> bytes:
     """Equal for equal records, however their JSON is spaced and ordered, and where a default
     is left out: 16 bytes stay of each, and not the record."""
     known = record.model_dump(mode="json")
-    unknown = {k: v for k, v in parse_object(line).items() if k not in known}
+    unknown = sorted(_unknown(parse_object(line), known))
     text = json.dumps([known, unknown], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def _unknown(row: Any, known: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Where a line has a field that this trnbench doesn't know, at any depth, and its JSON."""
+    if isinstance(row, dict) and isinstance(known, dict):
+        for name, value in row.items():
+            place = f"{path}.{name}"
+            if name in known:
+                yield from _unknown(value, known[name], place)
+            else:
+                yield place, json.dumps(value, sort_keys=True)
+    elif isinstance(row, list) and isinstance(known, list):
+        for number, (value, own) in enumerate(zip(row, known, strict=False)):
+            yield from _unknown(value, own, f"{path}.{number}")
 
 
 @contextmanager

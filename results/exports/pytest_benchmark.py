@@ -20,7 +20,7 @@ from typing import Any
 from ..fold import per_call_s
 from ..imports.kept import kept_entry
 from ..lines import RecordError, StoreError
-from ..record import Record, Samples
+from ..record import Record, Samples, Status
 from ..store import StoredRun, read_records
 from .escapes import one_line
 from .exported import Exported
@@ -29,8 +29,8 @@ PROGRAM = "pytest-benchmark"
 
 
 def pytest_benchmark_json(paths: Sequence[Path]) -> Exported:
-    """The file of one run; cases without samples are left out, since its table has no place for
-    a failure."""
+    """The file of one run; cases that aren't OK or have no samples are left out, since its table
+    has no place for a failure."""
     runs_read = [_read(path) for path in paths]
     records = [record for run in runs_read for record in run.records]
     runs = list(dict.fromkeys(record.run for record in records))
@@ -41,7 +41,9 @@ def pytest_benchmark_json(paths: Sequence[Path]) -> Exported:
         )
     entries = [entry for record in records if (entry := _entry(record)) is not None]
     if not entries:
-        raise StoreError(f"none of the {len(records)} cases has samples; {PROGRAM} wants some")
+        raise StoreError(
+            f"none of the {len(records)} cases is OK and has samples; {PROGRAM} wants some"
+        )
     content = {
         "machine_info": _machine_info(records),
         "commit_info": _commit_info(records),
@@ -52,7 +54,7 @@ def pytest_benchmark_json(paths: Sequence[Path]) -> Exported:
     notices = [notice for run in runs_read for notice in run.notices]
     if len(entries) < len(records):
         left = len(records) - len(entries)
-        notices.append(f"{left} of {len(records)} cases left out: no samples")
+        notices.append(f"{left} of {len(records)} cases left out: not OK, or no samples")
     return Exported(json.dumps(content, indent=1) + "\n", tuple(notices))
 
 
@@ -65,6 +67,9 @@ def _read(path: Path) -> StoredRun:
 
 
 def _entry(record: Record) -> dict[str, Any] | None:
+    """The benchmark that a record is; None where there is no time of it that counts."""
+    if record.status != Status.OK:
+        return None
     kept = kept_entry(record.notes, PROGRAM)
     regime, samples = _samples(record)
     durations = [float(t) for sample in samples for t in per_call_s(sample)]
@@ -78,7 +83,8 @@ def _entry(record: Record) -> dict[str, Any] | None:
     stats.data = durations
     case = record.case
     columns = case.model_dump(mode="json", exclude={"params"}) | case.params
-    param = one_line(f"{case.configuration}-{case.dtype}-{case.mode}-{case.backend}")
+    devices = "" if case.devices == 1 else f"-x{case.devices}"
+    param = one_line(f"{case.configuration}-{case.dtype}-{case.mode}-{case.backend}{devices}")
     name = f"{one_line(case.workload)}[{param}]"
     return {
         "group": one_line(case.workload),

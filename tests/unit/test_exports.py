@@ -226,12 +226,34 @@ def test_pytest_benchmark_leaves_out_what_has_no_samples_and_says_so(stored, mak
     found = exported("pytest-benchmark", path)
 
     assert len(json.loads(found.text)["benchmarks"]) == 1
-    assert found.notices == ("1 of 2 cases left out: no samples",)
+    assert found.notices == ("1 of 2 cases left out: not OK, or no samples",)
+
+
+def test_pytest_benchmark_holds_no_time_of_a_wrong_result(stored, make):
+    wrong = make.record(make.case(configuration="b"))
+    wrong = wrong.model_copy(update={"status": Status.NUMERIC_MISMATCH})
+
+    found = exported("pytest-benchmark", stored(make.record(), wrong))
+
+    (entry,) = json.loads(found.text)["benchmarks"]
+    assert entry["name"] == "matmul[square-512-fp32-eager-cpu]"
+    assert found.notices == ("1 of 2 cases left out: not OK, or no samples",)
+
+
+def test_pytest_benchmark_tells_one_device_from_two(stored, make):
+    records = [make.record(make.case(devices=count)) for count in (1, 2)]
+
+    entries = json.loads(exported("pytest-benchmark", stored(*records)).text)["benchmarks"]
+
+    assert [entry["fullname"] for entry in entries] == [
+        "trnbench::matmul[square-512-fp32-eager-cpu]",
+        "trnbench::matmul[square-512-fp32-eager-cpu-x2]",
+    ]
 
 
 def test_pytest_benchmark_refuses_what_it_can_not_hold(stored, make, tmp_path):
     failed = stored(make.record(status=Status.CRASHED))
-    with pytest.raises(StoreError, match="none of the 1 cases has samples"):
+    with pytest.raises(StoreError, match="none of the 1 cases is OK and has samples"):
         exported("pytest-benchmark", failed)
 
     one, other = stored(make.record()), stored(make.record(run="other"), name="other")

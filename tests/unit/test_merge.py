@@ -58,6 +58,25 @@ def test_two_that_differ_are_refused_and_nothing_is_left(shard, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl", "b.jsonl"]
 
 
+@pytest.mark.parametrize(
+    "place", [("newer",), ("summary", "newer"), ("processes", 0, "sustained", "newer")]
+)
+def test_two_that_differ_in_what_only_a_newer_program_knows_differ(shard, tmp_path, place):
+    files = [shard("a.jsonl", "fp32"), shard("b.jsonl", "fp32")]
+    *parents, name = place
+    for value, file in enumerate(files):
+        row = json.loads(file.read_text())
+        part = row
+        for parent in parents:
+            part = part[parent]
+        part[name] = value
+        file.write_text(json.dumps(row) + "\n")
+
+    with pytest.raises(StoreError, match="two records of one run and case differ"):
+        merge(files, tmp_path / "all.jsonl")
+    assert merge([files[0], files[0]], tmp_path / "one.jsonl").duplicates == 1
+
+
 def test_simulated_figures_share_no_file_with_others(shard, tmp_path):
     files = [shard("a.jsonl", "fp32"), shard("b.jsonl", "bf16", origin="simulated")]
 
