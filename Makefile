@@ -11,6 +11,9 @@ XLA_VENV ?= .venv-xla
 FUZZ_SECONDS ?= 300
 FUZZ_ARGS ?=
 
+# A run keeps the variables of its stacks (TORCH_*), and these are none of them.
+unexport TORCH TORCH_INDEX
+
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
 # Where `make lint-types` installs the package as a user gets it.
 PLAIN = $(VENV)/plain
@@ -33,7 +36,7 @@ help: ## list the targets and variables
 
 bench: $(VENV)/.runtime ## measure this machine and print the table
 	$(VENV)/bin/trnbench ceiling --if-missing
-	$(VENV)/bin/pytest --benchmark --ignore-glob='tests/*' $(BENCH_ARGS)
+	$(VENV)/bin/pytest --benchmark $(BENCH_ARGS)
 
 test: $(VENV)/.dev ## run the tests, without those marked slow
 	@command -v g++ > /dev/null || echo 'make test: no g++ found; tests of compiled mode need g++ and python3-dev' >&2

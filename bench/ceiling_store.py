@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..results.store import make_folder
 from ..specs.attained import AttainedCeiling
+from .defaults import DEFAULT_OUT
 from .errors import UsageError
 
 #: More than any ceiling takes on the disk.
@@ -123,6 +124,7 @@ def explain_absence(
     mend = f"measure one with: trnbench ceiling --backend {backend}" + (
         "" if threads is None else f" --threads {threads}"
     )
+    mend += "" if out == DEFAULT_OUT else f" --out {out}"
     if path.exists():
         misfits = _misfits(load_ceiling(path), machine, backend, threads, torch_version)
         return f"the stored ceiling doesn't apply: {misfits}; {mend}" if misfits else ""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand
 
+from ..results.printable import printable
 from . import (
     claims,
     difference,
@@ -339,12 +341,29 @@ def _select(
         cases = select_own(options, OwnModel(targets[0], inputs or (), phase or "forward"))
     else:
         cases = select(options)
+    chosen = cases
     if patterns and not targets:
-        cases = [case for case in cases if any(p in case.node_name for p in patterns)]
-    if not cases:
-        print("trnbench: no case selected; see what there is with: trnbench list", file=sys.stderr)
-        raise typer.Exit(Exit.NOTHING_SELECTED)
-    return cases
+        chosen = [case for case in cases if any(p in case.node_name for p in patterns)]
+    if not chosen:
+        _refuse_nothing(patterns or (), [case.node_name for case in cases])
+    return chosen
+
+
+def _refuse_nothing(patterns: Sequence[str], names: Sequence[str]) -> NoReturn:
+    """Leaves, with the workload that was perhaps meant."""
+    workloads = list(dict.fromkeys(name.partition("[")[0] for name in names))
+    close = [
+        match
+        for pattern in patterns
+        for match in difflib.get_close_matches(pattern, workloads, n=1)
+    ]
+    said = "no case selected"
+    if patterns:
+        said += f": no name contains {' or '.join(map(repr, patterns))}"
+    said += "; see what there is with: trnbench list"
+    said += f". Did you mean '{close[0]}'?" if close else ""
+    print(printable(f"trnbench: {said}"), file=sys.stderr)
+    raise typer.Exit(Exit.NOTHING_SELECTED)
 
 
 @app.command(cls=RunCommand, epilog=EXIT_CODES)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..results.lines import StoreError
 from .command_options import AsJson, Exit, Out, note, print_json
 from .errors import UsageError
 from .options import DEFAULT_OUT
@@ -21,7 +22,12 @@ def validate(
     """Every mistake in a file of records, with line and field; exit code 1 where there is one."""
     from ..results.validate import validate as read_to_the_end
 
-    reports = [read_to_the_end(path) for path in files]
+    reports, unreadable = [], []
+    for path in files:
+        try:
+            reports.append(read_to_the_end(path))
+        except StoreError as error:
+            unreadable.append(str(error))
     if as_json:
         print_json([report.to_dict() for report in reports])
     else:
@@ -32,6 +38,8 @@ def validate(
         console = Console()
         for report in reports:
             print_validity(report, console)
+    if unreadable:
+        raise StoreError("; ".join(unreadable))
     raise typer.Exit(Exit.OK if all(report.valid for report in reports) else Exit.FAILED)
 
 

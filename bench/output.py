@@ -1,5 +1,6 @@
 """Standard output whose reader may go away, as in ``trnbench export RUN --to csv | head -1``, may
-know no letter beyond ASCII, or may be a file on a disk that is full."""
+know no letter beyond ASCII, or may be a file on a disk that is full; and messages, without which a
+measurement goes on."""
 
 from __future__ import annotations
 
@@ -42,20 +43,33 @@ class _Pipe(io.FileIO):
         try:
             return super().write(data)
         except BrokenPipeError:
-            self._go_nowhere()
+            _go_nowhere(self)
             raise SystemExit(READER_GONE) from None
         except OSError as error:
-            self._go_nowhere()
+            _go_nowhere(self)
             raise UsageError(
                 f"standard output takes no more: {error.strerror or error}; what was written to "
                 "it is incomplete. Make room, or send it elsewhere"
             ) from None
 
-    def _go_nowhere(self) -> None:
-        """What is still buffered, and is flushed on the way out, fails no more."""
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self.fileno())
-        os.close(nowhere)
+
+class _Aside(io.FileIO):
+    """Progress and messages that can't be written are dropped: they are no part of a result, and a
+    measurement of an hour doesn't end because nobody looks at it any more."""
+
+    def write(self, data: Any, /) -> int | None:
+        try:
+            return super().write(data)
+        except OSError:
+            _go_nowhere(self)
+            return memoryview(data).nbytes
+
+
+def _go_nowhere(stream: io.FileIO) -> None:
+    """What is still buffered, and is flushed on the way out, fails no more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
@@ -75,25 +89,29 @@ codecs.register_error("trnbench.plain", _plain)
 @contextmanager
 def until_the_reader_goes() -> Iterator[None]:
     """Within it, writing to ``sys.stdout`` leaves with ``READER_GONE`` where its reader went, and
-    raises UsageError where it can't be written for another reason.
+    raises UsageError where it can't be written for another reason; ``sys.stderr`` drops what it
+    can't write.
 
     Another stream in its place, such as a test's, stays as it is. SIGPIPE stays ignored, as
     Python has it: its default would end a run too at a worker that died.
     """
-    stream = sys.stdout
-    if isinstance(stream, io.TextIOWrapper) and stream is sys.__stdout__:
-        stream.flush()
-        sys.stdout = _watched(stream)
+    out, aside = sys.stdout, sys.stderr
+    if isinstance(out, io.TextIOWrapper) and out is sys.__stdout__:
+        out.flush()
+        sys.stdout = _over(out, _Pipe(out.fileno(), "wb", closefd=False))
+    if isinstance(aside, io.TextIOWrapper) and aside is sys.__stderr__:
+        sys.stderr = _over(aside, _Aside(aside.fileno(), "wb", closefd=False))
     try:
         yield
     finally:
         # Here, and not when the interpreter is gone: by then nobody can leave with a code.
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
 
 
-def _watched(stream: io.TextIOWrapper) -> io.TextIOWrapper:
-    pipe = _Pipe(stream.fileno(), "wb", closefd=False)
+def _over(stream: io.TextIOWrapper, pipe: io.FileIO) -> io.TextIOWrapper:
+    """A text stream like the one given, that writes to ``pipe``."""
     # With PYTHONUNBUFFERED there is no buffer.
     unbuffered = isinstance(stream.buffer, io.RawIOBase)
     return io.TextIOWrapper(

@@ -29,8 +29,9 @@ PASSES: tuple[tuple[str, ...], ...] = (
     ("mode",),
     ("uncompiled",),
 )
-#: Others publish kernels and graphs, we run modes: across origins only the work is looked at.
-ACROSS_ORIGINS: tuple[tuple[str, ...], ...] = ((),)
+#: Others publish kernels and graphs, we run modes: across origins only the work is looked at, once
+#: those are paired that name the same mode.
+ACROSS_ORIGINS: tuple[tuple[str, ...], ...] = (("mode",), ())
 #: Where these are the same, as many devices are wanted: on four, a case is other work than on one.
 _HARDWARE = ("backend", "device", "chip", "lnc", "share")
 

@@ -51,10 +51,13 @@ def unfinished(path: Path, records: int) -> str:
     file = RunFile(path.stem, path.parent)
     if not file.journal_path.exists():
         return ""
-    cases = len(read_journal(file.journal_path).header.cases)
+    journal = read_journal(file.journal_path)
+    cases, kept = len(journal.header.cases), sum(map(len, journal.outcomes.values()))
+    measured = f", and {kept} measurements are kept" if kept > 1 else ""
+    measured = ", and 1 measurement is kept" if kept == 1 else measured
     return (
-        f"run {file.run} is unfinished: {records} of {cases} cases have a record; go on with "
-        f"--bench-resume {file.run}"
+        f"run {file.run} is unfinished: {records} of {cases} cases have a record{measured}; go on "
+        f"with --bench-resume {file.run}"
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from .lines import StoreError
 from .origin import refuse_mixture
 from .record import ProcessOutcome, Record
-from .store import case_id
+from .store import case_id, read_records
 
 
 def slim(record: Record) -> Record:
@@ -39,8 +39,13 @@ def baseline_lines(records: Iterable[Record]) -> list[str]:
 
 
 def write_baseline(records: Iterable[Record], path: Path) -> int:
-    """Write a baseline over what is there, whole or not at all; how many cases it has."""
+    """Write a baseline over the one that is there, whole or not at all; how many cases it has.
+
+    Raises ``StoreError`` where the file is no baseline: a run's samples are nowhere else.
+    """
     lines = baseline_lines(records)
+    if path.exists():
+        _require_baseline(path)
     unfinished = path.with_name(f"{path.name}.part")
     try:
         unfinished.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -48,6 +53,17 @@ def write_baseline(records: Iterable[Record], path: Path) -> int:
     except OSError as error:
         raise StoreError(f"can't write {path}: {error.strerror}; give another file") from error
     return len(lines)
+
+
+def _require_baseline(path: Path) -> None:
+    try:
+        kept = read_records(path).records
+    except StoreError as error:
+        raise StoreError(f"{path} is there and no baseline ({error}); give another file") from error
+    if any(process.sustained or process.isolated for one in kept for process in one.processes):
+        raise StoreError(
+            f"{path} is a run's file, whose samples a baseline would destroy; give another file"
+        )
 
 
 def _slim(process: ProcessOutcome) -> ProcessOutcome:

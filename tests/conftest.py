@@ -21,6 +21,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_ignore_collect(config: pytest.Config) -> bool | None:
+    """``pytest --benchmark`` without a path is for the built-in cases: these tests measure nothing,
+    and want packages that a measurement doesn't."""
+    asked = config.args_source is pytest.Config.ArgsSource.ARGS
+    return True if config.getoption("--benchmark", False) and not asked else None
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare this process for the backend named, before a test module imports torch. What isn't
     here is an error: nothing is skipped."""

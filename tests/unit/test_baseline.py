@@ -63,3 +63,18 @@ def test_what_can_t_be_one(make, tmp_path):
         baseline_lines([make.record(), make.record(make.case(dtype="bf16"), origin="simulated")])
     with pytest.raises(StoreError, match="can't write"):
         write_baseline([make.record()], tmp_path / "no" / "folder.jsonl")
+
+
+@pytest.mark.parametrize("other", ["a run", "no records"])
+def test_a_baseline_takes_the_place_of_none_but_a_baseline(make, tmp_path, other):
+    run = tmp_path / "20261122T021733Z-4f2a9c.jsonl"
+    run.write_text(f"{make.record().model_dump_json()}\n" if other == "a run" else "[project]\n")
+    before = run.read_bytes()
+
+    with pytest.raises(StoreError, match="give another file"):
+        write_baseline([make.record()], run)
+
+    assert run.read_bytes() == before
+    baseline = tmp_path / "baseline.jsonl"
+    assert write_baseline([make.record()], baseline) == 1
+    assert write_baseline([make.record(), make.record(make.case(dtype="bf16"))], baseline) == 2

@@ -35,6 +35,7 @@ from trnbench.bench.ceiling_best import (
 from trnbench.bench.ceiling_levels import cache_sizes, default_working_sets, level_of
 from trnbench.bench.ceiling_sweep import Identity, MatmulTiming, Sweep, TransferTiming
 from trnbench.bench.ceiling_table import print_ceiling
+from trnbench.bench.defaults import DEFAULT_OUT
 from trnbench.bench.errors import UsageError
 from trnbench.models.registry import builtin_families
 from trnbench.results.record import Device
@@ -362,6 +363,13 @@ def test_a_file_under_the_name_of_another_machine_does_not_apply(tmp_path):
     path.rename(ceiling_path(tmp_path, "ba9876543210", "cpu", 2))
     assert find_ceiling(tmp_path, "ba9876543210", "cpu", 2, "2.13.0") is None
     assert "machine 0123456789ab" in explain_absence(tmp_path, "ba9876543210", "cpu", 2, "2.13.0")
+
+
+def test_the_command_for_a_ceiling_names_the_folder_of_the_runs(tmp_path):
+    asked = ("0123456789ab", "cpu", 2, "2.13.0")
+
+    assert explain_absence(tmp_path, *asked).endswith(f"--threads 2 --out {tmp_path}")
+    assert explain_absence(DEFAULT_OUT, "no machine", *asked[1:]).endswith("--threads 2")
 
 
 def test_a_ceiling_that_applies_needs_no_reason(tmp_path):

@@ -41,6 +41,10 @@ def typed(folder, *arguments):
     return CliRunner().invoke(app, [*map(str, arguments), "--out", str(folder)])
 
 
+def typed_alone(*arguments):
+    return CliRunner().invoke(app, [*map(str, arguments)])
+
+
 def verdicts(result):
     return {row["mode"]: row["verdict"] for row in json.loads(result.stdout)}
 
@@ -150,17 +154,43 @@ def test_large_files_are_read_side_by_side(folder, monkeypatch):
         frame.load_apart(sides)
 
 
+def test_every_file_that_can_be_read_is_validated(folder):
+    (broken := folder / "broken.jsonl").write_text("{}\n")
+    good = next(folder.glob("2026*.jsonl"))
+
+    result = typed_alone("validate", good, folder / "nosuch.jsonl", broken)
+
+    assert isinstance(result.exception, StoreError)
+    assert "nosuch.jsonl" in str(result.exception)
+    printed = "".join(result.stdout.split())
+    assert good.name in printed
+    assert "broken.jsonl:line1" in printed
+
+
+@pytest.mark.parametrize("word", ["matmull", "softmx"])
+def test_a_pattern_that_selects_nothing_is_told_with_what_was_meant(word):
+    result = typed_alone("run", word)
+
+    assert result.exit_code == 5
+    assert f"no name contains '{word}'" in result.stderr
+    assert f"Did you mean '{'matmul' if word == 'matmull' else 'softmax'}'?" in result.stderr
+
+
 def test_a_side_that_is_unfinished_is_told(folder, make):
     run = "20261111T000009Z-aaaaaa"
     cases = [make.case(mode=mode) for mode in ("eager", "compiled")]
     header = RunHeader(time="2026-11-11T00:00:09Z", fingerprint={}, options={}, cases=cases)
     with create_run(folder, run, header) as writer:
         writer.append(make.record(cases[0], run=run))
+        writer.journal(cases[1], make.outcome(0), make.device())
 
     result = typed(folder, "diff", "old", run, "--fail-on", "missing")
 
     assert result.exit_code == 15
-    assert f"run {run} is unfinished: 1 of 2 cases have a record" in result.stderr
+    assert (
+        f"run {run} is unfinished: 1 of 2 cases have a record, and 1 measurement is kept"
+        in result.stderr
+    )
 
 
 def test_a_label_comes_before_the_beginning_of_another_run_s_name(folder):

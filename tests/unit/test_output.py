@@ -21,11 +21,11 @@ def run(make, tmp_path):
     return path
 
 
-def command(*arguments, stdout, **environment):
+def command(*arguments, stdout, stderr=subprocess.PIPE, **environment):
     return subprocess.run(
         [sys.executable, "-m", "trnbench", *map(str, arguments)],
         stdout=stdout,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         check=False,
         env={**os.environ, **environment},
@@ -76,6 +76,23 @@ def test_a_full_disk_is_one_message(run, arguments):
 
     assert (done.returncode, done.stderr.count("\n")) == (4, 1)
     assert "No space left on device; what was written to it is incomplete" in done.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_messages_that_nobody_reads_change_no_exit_code(run, unbuffered):
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    done = command(
+        *("diff", run, run, "--limit", "latency_ms < 0.1"),
+        stdout=subprocess.PIPE,
+        stderr=writer,
+        PYTHONUNBUFFERED=unbuffered,
+    )
+    os.close(writer)
+
+    assert done.returncode == 14
+    assert "9 common" in done.stdout
 
 
 def test_the_gate_s_exit_code_is_told_to_who_reads_it_all(run):

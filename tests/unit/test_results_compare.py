@@ -597,3 +597,22 @@ def test_devices_are_an_axis_where_they_are_asked_for(make):
     row = only([a], [b], leave_out=("devices",))
 
     assert (row.verdict, row.ratio) == ("FASTER", pytest.approx(0.25, rel=1e-3))
+
+
+def test_modes_of_the_same_name_belong_together_across_origins_too(make):
+    def both(run, **changes):
+        return [
+            make.record(make.case(mode=mode), run=run, medians=times(QUIET, factor), **changes)
+            for mode, factor in (("eager", 1.0), ("compiled", 0.5))
+        ]
+
+    a = both("20261120T101010Z-aaaaaa")
+    rows = rows_of(a, both(OTHER_RUN, origin="published", source="somebody"))
+
+    assert {(row.a.mode, row.b.mode): round(row.ratio, 3) for row in rows} == {
+        ("eager", "eager"): 1.0,
+        ("compiled", "compiled"): 1.0,
+    }
+    # A mode that only one of them has is held against all of the other's.
+    kernel = [make.record(make.case(mode="kernel"), origin="published", source="somebody")]
+    assert {row.a.mode for row in rows_of(a, kernel)} == {"eager", "compiled"}
