@@ -114,11 +114,11 @@ class Claim:
     @property
     def si(self) -> tuple[float, float] | None:
         """What is claimed in the SI base unit, least and most, by the rounding of its own
-        digits; None where no number is claimed."""
+        digits; "at least" isn't rounded. None where no number is claimed."""
         if self.value is None:
             return None
         low, high = self.value, self.value if self.high is None else self.high
-        if self.high is None and self.comparator == "equal":
+        if self.high is None and self.comparator != "at_least":
             half = 0.5 * 10.0 ** (_exponent(self.value) - self.digits + 1)
             low, high = low - half, high + half
         return self.scale(low), self.scale(high)

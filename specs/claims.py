@@ -5,7 +5,8 @@ The rule, in this order:
 - unverifiable: the catalog has no figure for it; or rests on what is only announced, or on the
   power or the price of a chip that no vendor's page gives. Then ``needs`` says what settles it.
 - consistent: a reading at the level claimed agrees to the claim's own digits ("4 times" is 3.5 to
-  4.5, 4.4 is 4.35 to 4.45). "At least" is that or more, "up to" what the largest has.
+  4.5, 4.4 is 4.35 to 4.45). "At least" is that or more; "up to" is what the largest has, to the
+  claim's digits.
 - consistent_at_other_level: a reading at another level does, among those that are sold or built
   as one (a core or a torch device is shown and credits nothing); or none does to its digits, and
   one comes within 5 %.
@@ -189,24 +190,21 @@ def _at(found: Sequence[Candidate], level: Level) -> list[Candidate]:
 def _agrees(claim: Claim, one: Candidate, beside: Sequence[Candidate]) -> bool:
     if claim.value is None:
         return _agrees_in_text(claim.text, one.text)
-    span = claim.si
+    # "Up to" is open to below for what is measured, but of specifications the largest is meant.
+    span = claim.bounds if claim.comparator == "at_least" else claim.si
     assert span is not None  # noqa: S101 - a value has one
+    if claim.comparator == "up_to" and not math.isclose(one.value, _largest(claim, beside)):
+        return False
     low, high = span
-    for value in _values(claim, one):
-        if claim.comparator == "at_least" and _is_within(value, claim):
-            return True
-        if claim.comparator == "up_to":
-            largest = max(other.value for other in beside)
-            if math.isclose(value, largest) and math.isclose(largest, high):
-                return True
-        if claim.comparator == "equal" and low * (1 - _EPSILON) <= value <= high * (1 + _EPSILON):
-            return True
-    return False
+    return any(
+        low * (1 - _EPSILON) <= value <= high * (1 + _EPSILON) for value in _values(claim, one)
+    )
 
 
-def _is_within(value: float, claim: Claim) -> bool:
-    low, high = claim.bounds or (math.inf, -math.inf)
-    return low * (1 - _EPSILON) <= value <= high * (1 + _EPSILON)
+def _largest(claim: Claim, beside: Sequence[Candidate]) -> float:
+    """The reading that "up to" means; of decreases the largest leaves least."""
+    values = [one.value for one in beside]
+    return min(values) if claim.decreases else max(values)
 
 
 def _values(claim: Claim, one: Candidate) -> list[float]:
@@ -235,7 +233,7 @@ def _distance(claim: Claim, one: Candidate) -> float:
         return 0.0 if _agrees_in_text(claim.text, one.text) else math.inf
     if claim.comparator == "up_to":
         # Of several systems the largest is meant.
-        return -one.value
+        return one.value if claim.decreases else -one.value
     aim = claim.scale(claim.value or 0.0) if claim.high is None else math.sqrt(span[0] * span[1])
     if one.value <= 0 or aim <= 0:
         return math.inf

@@ -277,6 +277,43 @@ def test_at_least_a_decrease_is_that_or_more(tmp_path):
     assert one_of(tmp_path, **changes, value=-5).verdict == "contradicted"
 
 
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({"value": 3.5}, "consistent"),
+        ({"value": 3.51}, "consistent"),
+        ({"value": 3.4}, "contradicted"),
+        ({"value": 3.6}, "contradicted"),
+        ({"value": 4}, "consistent"),
+    ],
+)
+def test_up_to_is_judged_to_its_digits(tmp_path, changes, verdict):
+    """667 TFLOP/s are 3.51 times 190."""
+    peak = {"quantity": "peak", "dtypes": ["bf16"], "chips": ["trainium2"]}
+    of_two = {**peak, "baseline_chips": ["trainium1"], "comparator": "up_to"}
+
+    assert one_of(tmp_path, **of_two, **changes).verdict == verdict
+
+
+def test_up_to_means_the_largest_to_its_digits_and_not_another(tmp_path):
+    """Of 667 bf16 and 1299 fp8 TFLOP/s, the second; of 96 GiB, the page's number too."""
+    absolute = {"kind": None, "baseline_chips": None, "chips": ["trainium2"], "comparator": "up_to"}
+    peak = {**absolute, "quantity": "peak", "unit": "TFLOPS"}
+
+    assert one_of(tmp_path, **peak, dtypes=["bf16"], value=670).verdict == "consistent"
+    assert one_of(tmp_path, **peak, dtypes=["bf16"], value=680).verdict == "contradicted"
+    assert one_of(tmp_path, **peak, dtypes=["bf16", "fp8"], value=667).verdict == "contradicted"
+    assert one_of(tmp_path, **peak, dtypes=["bf16", "fp8"], value=1300).verdict == "consistent"
+    assert one_of(tmp_path, **absolute, unit="GB", value=96).verdict == "consistent"
+
+
+def test_the_largest_decrease_leaves_least(tmp_path):
+    """Of Trainium2's peaks Trainium3's fp8 is 2.7 % below, and the others are above."""
+    changes = {"quantity": "peak", "dtypes": ["fp8", "bf16"], "unit": "%", "comparator": "up_to"}
+
+    assert one_of(tmp_path, **changes, value=-2.7).verdict == "consistent"
+
+
 def test_a_ratio_has_no_unit_of_its_own_and_a_figure_has_chips(tmp_path):
     with pytest.raises(CatalogError, match="field 'unit': 'PFLOPS' of a ratio; wanted one of x, %"):
         one_of(tmp_path, unit="PFLOPS")
