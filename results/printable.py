@@ -10,17 +10,12 @@ from __future__ import annotations
 
 import re
 
+from ..specs.control import CONTROL
+
 #: Colours, which compilers put into their messages: they are dropped, and all else is shown.
 _COLOUR = re.compile("\x1b\\[[0-9;:]*m")
-#: C0 but tab and newline, DEL, C1, marks and overrides of direction, the line and paragraph
-#: separators, halves of surrogate pairs, which no encoding can write, and two code points that are
-#: no characters, which no XML may hold (XML 1.0, section 2.2).
-_CONTROL = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-    "\ufffe\uffff]"
-)
-#: The same as they may stand in a line of JSON, raw in UTF-8 or escaped; an escape in upper case
-#: or behind a second backslash counts too: this only says where to look closer.
+#: What a terminal obeys as it may stand in a line of JSON, raw in UTF-8 or escaped; an escape in
+#: upper case or behind a second backslash counts too: this only says where to look closer.
 _CONTROL_IN_JSON = re.compile(
     rb"\\[bfr]|\\u00[01]|\\u007[fF]|\\u00[89]|\\u061[cC]|\\u20[0-3]|\\u206|\\u[fF]{3}[eEfF]"
     rb"|\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]"
@@ -36,7 +31,7 @@ def printable(text: str) -> str:
     """
     if text.isprintable() and text.isascii():
         return text
-    return _CONTROL.sub(_picture, _COLOUR.sub("", text).replace("\r\n", "\n"))
+    return CONTROL.sub(_picture, _COLOUR.sub("", text).replace("\r\n", "\n"))
 
 
 def may_control(line: bytes) -> bool:

@@ -150,7 +150,10 @@ def _read_catalog(directory: Path) -> Catalog:
 
 def _read_sources(data: Mapping[str, Any], place: Place) -> dict[str, Source]:
     sources = {}
-    for source_id, table in data.get("source", {}).items():
+    tables = data.get("source", {})
+    if not isinstance(tables, Mapping):
+        raise place.at("source").fault(f"{tables!r:.60}", "tables [source.NAME]")
+    for source_id, table in tables.items():
         at = place.at(f"source.{source_id}")
         if not isinstance(table, Mapping):
             raise at.fault(f"{table!r}", "a table with where, date and kind")

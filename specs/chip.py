@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from .control import CONTROL
 from .figure import (
     CatalogError,
     Figure,
@@ -19,11 +20,12 @@ from .figure import (
     read_count,
     read_fact,
     read_provenance,
+    read_tables,
     read_text,
     refuse_unknown,
 )
 
-#: Section -> the dimension that all of its figures must have (None: several).
+#: Section -> the dimension that all of its figures must have (None: several, see ``_BY_NAME``).
 SECTIONS: Mapping[str, str | None] = MappingProxyType(
     {
         "cores": "count",
@@ -43,6 +45,16 @@ SECTIONS: Mapping[str, str | None] = MappingProxyType(
         "rack": None,
         "power": "power",
         "facts": None,
+    }
+)
+#: Section -> what a figure's name says of its dimension: the first pattern that it matches.
+_BY_NAME: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
+    {
+        "engines": ((".*clock", "clock"), (".*_fp32_per_core", "rate")),
+        "memory": (("capacity", "size"), ("bandwidth", "bandwidth"), ("stacks", "count")),
+        "onchip": ((".*bandwidth.*", "bandwidth"), (".*", "size")),
+        "dma": (("per_core|per_chip|.*bandwidth.*", "bandwidth"),),
+        "rack": (("gpus", "count"), ("memory", "size"), ("nvlink", "bandwidth")),
     }
 )
 _HEAD = {
@@ -142,10 +154,11 @@ class Source:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file's content; ``CatalogError`` with the file's name where it can't be read."""
+    """A TOML file's content; ``CatalogError`` with the file's name where it can't be read, or
+    holds what a terminal obeys."""
     try:
         # An editor of another system may have begun it with a mark of byte order.
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise CatalogError(f"{path.name}: no such file in {path.parent}") from error
     except OSError as error:
@@ -153,6 +166,29 @@ def read_toml(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         # Beside what isn't TOML: a number of thousands of digits, or too many brackets.
         raise CatalogError(f"{path.name}: not valid TOML: {error!s:.200}") from error
+    for field, text in _texts_in(data):
+        found = CONTROL.search(text)
+        if found is not None:
+            raise CatalogError(
+                f"{path.name}: field '{field}': {text!r:.60} with the control character "
+                f"U+{ord(found.group()):04X}; wanted a text that a terminal shows as it is"
+            )
+    return data
+
+
+def _texts_in(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every key and every text, however deep, with the field that holds it. By a list of what is
+    left: many brackets would exhaust a recursion."""
+    left: list[tuple[str, Any]] = [("", data)]
+    while left:
+        field, value = left.pop()
+        if isinstance(value, str):
+            yield field, value
+        elif isinstance(value, dict):
+            left += [(f"{field}.{key}".lstrip("."), inner) for key, inner in value.items()]
+            left += [(field, key) for key in value]
+        elif isinstance(value, list):
+            left += [(field, inner) for inner in value]
 
 
 def read_chip(path: Path, chip_id: str, sources: Mapping[str, Source]) -> Chip:
@@ -177,8 +213,9 @@ def read_chip(path: Path, chip_id: str, sources: Mapping[str, Source]) -> Chip:
         }
         numbers = {name: fact for name, fact in facts.items() if isinstance(fact, Figure)}
         for name, number in numbers.items():
-            if wanted is not None and number.dimension != wanted:
-                raise at.at(name).at("unit").fault(f"'{number.unit}'", f"a unit of {wanted}")
+            dimension = wanted or _dimension_by_name(section, name)
+            if dimension is not None and number.dimension != dimension:
+                raise at.at(name).at("unit").fault(f"'{number.unit}'", f"a unit of {dimension}")
         figures[section] = MappingProxyType(numbers)
         statements[section] = MappingProxyType(
             {name: fact for name, fact in facts.items() if isinstance(fact, Statement)}
@@ -204,6 +241,12 @@ def read_chip(path: Path, chip_id: str, sources: Mapping[str, Source]) -> Chip:
     )
 
 
+def _dimension_by_name(section: str, name: str) -> str | None:
+    """The dimension that a figure of this name has; None where the name doesn't say it."""
+    known = _BY_NAME.get(section, ())
+    return next((wanted for pattern, wanted in known if re.fullmatch(pattern, name)), None)
+
+
 def _read_disagreements(
     data: Mapping[str, Any],
     figures: Mapping[str, Mapping[str, Figure]],
@@ -211,7 +254,7 @@ def _read_disagreements(
     place: Place,
 ) -> tuple[Disagreement, ...]:
     found = []
-    for table in data.get("disagreement", ()):
+    for table in read_tables(data, "disagreement", place):
         at = place.at("disagreement")
         refuse_unknown(table, {"field", "because", "alternatives"}, at)
         field = read_text(table, "field", at)
@@ -221,7 +264,7 @@ def _read_disagreements(
         if chosen is None:
             raise at.fault("a field without a figure", "section.name of a figure of this chip")
         alternatives = []
-        for entry in table.get("alternatives", ()):
+        for entry in read_tables(table, "alternatives", at):
             fact = read_fact(entry, sources, at.at("alternatives"))
             if not isinstance(fact, Figure) or fact.dimension != chosen.dimension:
                 raise at.at("alternatives").fault(
@@ -235,13 +278,10 @@ def _read_disagreements(
 
 
 def _check_memory(figures: Mapping[str, Mapping[str, Figure]], place: Place) -> None:
-    for name, wanted in (("capacity", "size"), ("bandwidth", "bandwidth")):
-        figure = figures.get("memory", _EMPTY).get(name)
-        at = place.at("memory").at(name)
-        if figure is None:
-            raise at.fault("nothing", f"a figure of {wanted}")
-        if figure.dimension != wanted:
-            raise at.at("unit").fault(f"'{figure.unit}'", f"a unit of {wanted}")
+    for name in ("capacity", "bandwidth"):
+        if name not in figures.get("memory", _EMPTY):
+            wanted = _dimension_by_name("memory", name)
+            raise place.at("memory").at(name).fault("nothing", f"a figure of {wanted}")
 
 
 def _read_texts(data: Mapping[str, Any], key: str, place: Place) -> tuple[str, ...]:
@@ -273,12 +313,9 @@ def _read_patterns(data: Mapping[str, Any], place: Place) -> tuple[str, ...]:
 def _read_devices(
     data: Mapping[str, Any], cores: int | None, sources: Mapping[str, Source], place: Place
 ) -> tuple[DeviceMode, ...]:
-    tables = data.get("device", [])
     at = place.at("device")
-    if not isinstance(tables, list):
-        raise at.fault(f"{tables!r}", "[[device]] tables")
     modes = []
-    for table in tables:
+    for table in read_tables(data, "device", place):
         refuse_unknown(
             table, {"mode", "default", "per_chip", "source", "date", "status", "note"}, at
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -109,6 +108,9 @@ class Place:
         )
 
 
+#: No figure of silicon is beyond, in whatever unit; quotients of two are still numbers.
+_LEAST, _MOST = 1e-30, 1e30
+_MOST_COUNTED = 10**9
 _PROVENANCE = {"source", "date", "status", "basis", "derivation", "relayed", "note"}
 _FIGURE = {"value", "unit", "kind", "direction", "links"} | _PROVENANCE
 _STATEMENT = {"text"} | _PROVENANCE
@@ -125,11 +127,20 @@ def read_text(table: Mapping[str, Any], key: str, place: Place, *, required: boo
 
 def read_count(table: Mapping[str, Any], key: str, place: Place) -> int:
     value = table.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_COUNTED:
         raise place.at(key).fault(
-            f"{value!r}" if key in table else "nothing", "a whole number of 1 or more"
+            f"{value!r:.60}" if key in table else "nothing",
+            f"a whole number of 1 or more, and at most {_MOST_COUNTED}",
         )
     return value
+
+
+def read_tables(table: Mapping[str, Any], key: str, place: Place) -> list[Mapping[str, Any]]:
+    """The tables of a list such as ``[[device]]``; none where it isn't there."""
+    tables = table.get(key, [])
+    if not isinstance(tables, list) or not all(isinstance(one, Mapping) for one in tables):
+        raise place.at(key).fault(f"{tables!r:.60}", f"a list of tables, as [[{key}]]")
+    return tables
 
 
 def refuse_unknown(table: Mapping[str, Any], known: Collection[str], place: Place) -> None:
@@ -173,8 +184,10 @@ def read_number(table: Mapping[str, Any], place: Place) -> tuple[float, str]:
     value = table.get("value")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise place.at("value").fault(f"{value!r}" if "value" in table else "nothing", "a number")
-    if not math.isfinite(value) or value <= 0:
-        raise place.at("value").fault(f"{value!r}", "a finite number above 0")
+    if not _LEAST <= value <= _MOST:
+        raise place.at("value").fault(
+            f"{value!r:.60}", f"a number above 0, from {_LEAST:g} to {_MOST:g}"
+        )
     unit = read_text(table, "unit", place)
     if unit not in UNITS:
         raise place.at("unit").fault(f"'{unit}'", f"one of {', '.join(UNITS)}")

@@ -12,7 +12,7 @@ from .chip import Chip
 from .figure import Figure, Statement
 from .finding import Finding, provenance_fault
 from .systems import System
-from .units import dimension, words_of_rate
+from .units import words_of_rate
 
 #: Structured sparsity skips two of four, or three of four: a sparse peak is 2 or 4 times the
 #: dense one, less what engines that don't skip contribute.
@@ -25,14 +25,6 @@ _SWEEP_S = (0.005, 0.5)
 #: FLOP per byte at which compute and memory take equally long, of the narrowest peak.
 _RIDGE = (10.0, 5000.0)
 _TDP_W = (20.0, 5000.0)
-#: What a name says about the unit, where a section holds several dimensions.
-_NAME_ENDS = (
-    ("_clock", "clock"),
-    ("bandwidth", "bandwidth"),
-    ("bandwidth_per_core", "bandwidth"),
-    ("stacks", "count"),
-    ("_fp32_per_core", "rate"),
-)
 _MX = "mx"
 
 
@@ -56,7 +48,6 @@ def check_chip(chip: Chip, catalog: Catalog, last_day: dt.date) -> Iterator[Find
                 "status projected",
             )
     for rule in (
-        _units,
         _peaks,
         _sparsity,
         _memory,
@@ -101,18 +92,6 @@ def _facts_of(chip: Chip) -> Iterator[tuple[str, Figure | Statement]]:
 
 
 Fault = tuple[str, str, str]
-
-
-def _units(chip: Chip) -> Iterator[Fault]:
-    """A unit of another dimension than the name says."""
-    for section in ("engines", "memory", "onchip", "dma", "rack"):
-        for name, figure in chip.figures.get(section, {}).items():
-            for end, wanted in _NAME_ENDS:
-                if name.endswith(end) and dimension(figure.unit) != wanted:
-                    yield f"{section}.{name}", figure.words, f"a unit of {wanted}"
-            sized = section == "onchip" and "bandwidth" not in name
-            if sized and dimension(figure.unit) != "size":
-                yield f"{section}.{name}", figure.words, "a unit of size"
 
 
 def _peaks(chip: Chip) -> Iterator[Fault]:

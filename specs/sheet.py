@@ -22,6 +22,7 @@ BASE_UNITS = {
     "time": "s",
     "power": "W",
     "count": "",
+    "fraction": "",
 }
 #: What adds up over the cores of a chip; a clock, a count or a time doesn't.
 ADDS_UP = ("rate", "bandwidth", "size", "power")

@@ -107,7 +107,7 @@ def test_every_fact_has_its_source_and_says_what_was_measured():
         ('chip = "trainium9"', "field 'fact 1.chip': 'trainium9'; wanted the id"),
         ('name = "speed"', "field 'fact 1.name': 'speed'; wanted one of tensor_per_core"),
         ('source = "hearsay"', "'hearsay'; wanted a source"),
-        ("value = -1", "a finite number above 0"),
+        ("value = -1", "a number above 0"),
     ],
 )
 def test_a_faulty_fact_is_one_message(tmp_path, line, said):

@@ -367,6 +367,10 @@ def test_unknown_chip_is_answered_with_the_nearest():
         ("'^(AWS )?Trainium2$'", "'Trainium2'", "match.names", "whole name"),
         ("bandwidth = { value = 2.9", "bandwdith = { value = 2.9", "memory.bandwidth", "bandwidth"),
         ('capacity = { value = 96, unit = "GiB"', 'capacity = { value = 96, unit = "W"', "memory.capacity.unit", "size"),
+        ("value = 667, unit", "value = 1e300, unit", "peak_dense.tf32.value", "1e+30"),
+        ("value = 667, unit", "value = 1e-300, unit", "peak_dense.tf32.value", "1e-30"),
+        ("value = 667, unit", f"value = {10**400}, unit", "peak_dense.tf32.value", "1e+30"),
+        ("per_chip = 4", f"per_chip = {10**400}", "device.per_chip", "at most"),
     ],
 )  # fmt: skip
 def test_a_broken_file_is_refused_by_file_chip_and_field(copy, old, new, field, wanted):
@@ -382,6 +386,59 @@ def test_a_broken_file_is_refused_by_file_chip_and_field(copy, old, new, field, 
     assert message.startswith("trainium2.toml: chip 'trainium2', ")
     assert f"field '{field}'" in message
     assert wanted in message.partition("wanted")[2]
+
+
+#: Fields that a roof is computed from, and a unit of another dimension than theirs.
+OF_A_ROOF = [
+    ("cores.physical", "GB", "count"),
+    ("peak_dense.bf16", "W", "rate"),
+    ("tensor_engine_per_core.bf16", "GB/s", "rate"),
+    ("engines.vector_fp32_per_core", "GHz", "rate"),
+    ("memory.capacity", "GB/s", "size"),
+    ("memory.bandwidth", "GB", "bandwidth"),
+    ("dma.per_core", "W", "bandwidth"),
+    ("onchip.sbuf_per_core", "GB/s", "size"),
+    ("onchip.l2", "count", "size"),
+    ("onchip.infinity_cache", "W", "size"),
+]
+
+
+@pytest.mark.parametrize(("field", "unit", "wanted"), OF_A_ROOF)
+def test_what_a_roof_is_computed_from_has_its_dimension(copy, field, unit, wanted):
+    section, _, name = field.partition(".")
+    chip = next(
+        chip for chip in load_catalog().chips.values() if chip.figure(section, name) is not None
+    )
+    path = copy / "chips" / f"{chip.id}.toml"
+    head, mark, text = path.read_text(encoding="utf-8").partition(f"\n[{section}]\n")
+    broken, changed = re.subn(
+        rf'(?m)^({name} = {{ value = [^,]+, unit = )"[^"]+"', rf'\1"{unit}"', text, count=1
+    )
+    assert changed == 1
+    path.write_text(head + mark + broken, encoding="utf-8")
+
+    with pytest.raises(CatalogError) as caught:
+        load_catalog(copy).chip(chip.id)
+
+    assert caught.value.place.field == f"{field}.unit"
+    assert (caught.value.given, caught.value.wanted) == (f"'{unit}'", f"a unit of {wanted}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('vendor = "AWS"', 'vendor = "A\\u001b[2JWS"', r"field 'vendor': 'A\x1b[2JWS' with the"),
+        ("[peak_dense]", '[peak_dense."a\\u202e"]', r"field 'peak_dense': 'a\u202e' with the"),
+    ],
+)
+def test_what_a_terminal_obeys_is_refused(copy, old, new, said):
+    path = copy / "chips" / "trainium2.toml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    with pytest.raises(CatalogError, match=re.escape(f"trainium2.toml: {said} control character")):
+        load_catalog(copy).chip("trainium2")
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,51 @@ def test_a_chip_of_ones_own_takes_no_name_that_is_taken(tmp_path, old, new, fiel
     assert (found["file"], found["field"], found["given"]) == ("mine.toml", field, given)
 
 
+@pytest.mark.parametrize(
+    ("head", "without", "tail", "field"),
+    [
+        ("", "[source.acme_datasheet]", '[[source]]\nwhere = "a data sheet"', "source"),
+        ('source = "x"', "[source.acme_datasheet]", "", "source"),
+        ("device = [1]", "[[device]]", "", "device"),
+        ("", "[[device]]", '[device]\nmode = "whole"', "device"),
+        ("disagreement = 3", "", "", "disagreement"),
+        ('disagreement = ["memory.bandwidth"]', "", "", "disagreement"),
+        (
+            "",
+            "",
+            '[[disagreement]]\nfield = "memory.bandwidth"\nbecause = "x"\nalternatives = 3',
+            "disagreement.memory.bandwidth.alternatives",
+        ),
+    ],
+)
+def test_tables_of_another_form_are_one_message(tmp_path, head, without, tail, field):
+    path = tmp_path / "mine.toml"
+    tables = [one for one in OWN.read_text().split("\n\n") if not one.startswith(without or "-")]
+    path.write_text("\n\n".join([head, *tables, tail]))
+
+    for arguments in (["lint", str(path)], ["show", "acme_one", "--chip-file", str(path)]):
+        done = run(*arguments)
+        said = done.output if arguments[0] == "lint" else str(done.exception)
+        assert done.exit_code == 1
+        assert f"field '{field}'" in said
+        assert "; wanted " in said
+
+
+def test_a_fraction_is_shown(tmp_path):
+    path = tmp_path / "mine.toml"
+    origin = 'source = "acme_datasheet", date = "2026-05", status = "official"'
+    share = f'[facts]\nidle = {{ value = 0.5, unit = "fraction", {origin} }}\n'
+    path.write_text(f"{OWN.read_text()}\n{share}")
+
+    (row,) = [
+        one
+        for one in read("show", "acme_one", "--chip-file", str(path))["rows"]
+        if one["field"] == "facts.idle"
+    ]
+
+    assert (row["si"], row["si_unit"], row["per_device"]) == (0.5, "", None)
+
+
 def test_lint_of_ones_own_chip_finds_its_faults_and_exits_with_1(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(OWN.read_text().replace("value = 1600", "value = 3200"))
