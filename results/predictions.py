@@ -13,6 +13,8 @@ from ..specs.figure import CatalogError
 from ..specs.measured import load_measured
 from ..specs.prediction import Clock, Prediction, Work, predict
 from .imports.given import parse_json
+from .lines import RecordError
+from .printable import printable
 from .published import CHIPS, published_rows
 
 #: What the rows of a class are held to: part of the measured time. The rest isn't predicted
@@ -33,6 +35,8 @@ _REASONS = {
     "train_step": "what the backward pass and the optimizer move isn't modelled",
 }
 _MOST = 2.0**63
+#: A pulse of a millionth of the time is no work any more.
+_LEAST_DUTY = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +79,19 @@ class Score:
 def predict_rows(path: Path, chip: str = "") -> list[PredictedRow]:
     """Every row of a table of published measurements, or those of one chip by its label or id.
 
-    Raises ``StoreError`` for a file that is no such table.
+    Raises ``StoreError`` for a file that is no such table, and ``RecordError`` with line and key
+    for a configuration that can't be computed with.
     """
-    return [
-        _predict(row)
-        for _, row in published_rows(path)
-        if chip in ("", row["chip"], CHIPS.get(row["chip"]))
-    ]
+    rows = []
+    for number, row in published_rows(path):
+        if chip not in ("", row["chip"], CHIPS.get(row["chip"])):
+            continue
+        try:
+            rows.append(_predict(row))
+        except ValueError as error:
+            said = f"{path}: line {number}: row '{row['id']:.60}': {error}"
+            raise RecordError(printable(said)) from error
+    return rows
 
 
 def scores(rows: Sequence[PredictedRow]) -> list[Score]:
@@ -136,13 +146,13 @@ def _kind(row: dict[str, str], shape: dict[str, Any]) -> str:
 
 def _work(row: dict[str, str], shape: dict[str, Any], kind: str) -> Work | None:
     flops, moved = _number(row["flops"]), _number(row["bytes"])
-    if kind == "gemm" and not moved and {"m", "n", "k"} <= shape.keys():
+    if kind == "gemm" and not moved:
         moved = _product_bytes(row["dtype"], shape)
     if not flops and not moved:
         return None
     scores, score_row = _scores_of(shape, kind)
     stream, passes = _stream_of(shape, kind)
-    elements = shape.get("store_free_elements")
+    elements = _count(shape, "store_free_elements")
     return Work(
         path="nki" if _is_by_hand(row, kind) else "xla",
         dtype=row["dtype"].partition("->")[0],
@@ -153,9 +163,9 @@ def _work(row: dict[str, str], shape: dict[str, Any], kind: str) -> Work | None:
         stream_passes=passes,
         scores=scores,
         score_row=score_row,
-        row_bytes=float(elements * _BF16) if isinstance(elements, int) else None,
+        row_bytes=None if elements is None else float(elements * _BF16),
         streams_weights=kind == "decode",
-        duty=float(shape.get("duty", 1.0)),
+        duty=_duty(shape),
         clock=_clock(row),
     )
 
@@ -177,11 +187,11 @@ def _clock(row: dict[str, str]) -> Clock:
 def _scores_of(shape: dict[str, Any], kind: str) -> tuple[float, int]:
     """Elements of all score matrices, and how long their rows are; a hidden size of 128 a head
     where the heads aren't said."""
-    length = shape.get("seq") or shape.get("prompt") or shape.get("patches")
-    if kind not in ("attention", "block", "encoder", "train") or not isinstance(length, int):
+    length = _length(shape)
+    if kind not in ("attention", "block", "encoder", "train") or length is None:
         return 0.0, 0
-    heads = shape.get("heads") or shape.get("hidden", 0) // 128
-    count = shape.get("batch", 1) * heads * shape.get("layers", 1)
+    heads = _count(shape, "heads") or (_count(shape, "hidden") or 0) // 128
+    count = (_count(shape, "batch") or 1) * heads * (_count(shape, "layers") or 1)
     return float(count * length * length), length
 
 
@@ -193,23 +203,51 @@ def _stream_of(shape: dict[str, Any], kind: str) -> tuple[float, float]:
     and 2; query, key and value 4; attention 4, beside its scores; its projection 2; up 1 + r;
     activation 2 r; down r + 1; both sums 3 each: 22 + 4 r.
     """
-    known = ("hidden", "ffn", "layers")
-    length = shape.get("seq") or shape.get("prompt") or shape.get("patches")
-    if kind not in ("block", "encoder") or not isinstance(length, int):
+    length = _length(shape)
+    if kind not in ("block", "encoder") or length is None:
         return 0.0, 0.0
-    if not all(isinstance(shape.get(name), int) and shape[name] > 0 for name in known):
+    width, inner, layers = (_count(shape, name) for name in ("hidden", "ffn", "layers"))
+    if width is None or inner is None or layers is None:
         return 0.0, 0.0
-    width = shape["hidden"]
-    passes = shape["layers"] * (22 + 4 * shape["ffn"] / width)
-    return float(shape.get("batch", 1) * length * width * _BF16), float(passes)
+    passes = layers * (22 + 4 * inner / width)
+    return float((_count(shape, "batch") or 1) * length * width * _BF16), float(passes)
+
+
+def _length(shape: dict[str, Any]) -> int | None:
+    """Tokens of a sequence, or patches of a picture."""
+    return _count(shape, "seq") or _count(shape, "prompt") or _count(shape, "patches")
+
+
+def _count(shape: dict[str, Any], name: str) -> int | None:
+    """A count of the configuration; None where it isn't said. Raises ``ValueError`` for what is
+    none."""
+    value = shape.get(name)
+    if name in shape and not (type(value) is int and 0 < value < _MOST):
+        raise ValueError(_said(name, value, "a whole number above 0 that 64 bits hold"))
+    return value
+
+
+def _duty(shape: dict[str, Any]) -> float:
+    """The part of the time that it runs, all of it where nothing else is said. Raises
+    ``ValueError`` for what is no part."""
+    value = shape.get("duty", 1.0)
+    if type(value) not in (int, float) or not _LEAST_DUTY <= value <= 1:
+        raise ValueError(_said("duty", value, f"a number from {_LEAST_DUTY:g} to 1"))
+    return float(value)
+
+
+def _said(name: str, value: object, wanted: str) -> str:
+    return f"column 'model_params_or_shape': '{name}' is {value!r:.60}; wanted {wanted}"
 
 
 def _product_bytes(dtype: str, shape: dict[str, Any]) -> float:
-    """Both factors read and the product written, once each."""
+    """Both factors read and the product written, once each; 0 where a side isn't said."""
     read, _, written = dtype.partition("->")
     sizes = {"bf16": 2, "int32": 4, "fp32": 4}
     size, out = sizes.get(read, 1), sizes.get(written or read, 1)
-    m, n, k = (shape[name] for name in ("m", "n", "k"))
+    m, n, k = (_count(shape, name) for name in ("m", "n", "k"))
+    if m is None or n is None or k is None:
+        return 0.0
     return float(size * (m * k + k * n) + out * m * n)
 
 

@@ -178,10 +178,17 @@ def _published() -> list[bytes]:
         "chip": "H100-SXM",
         "phase": "train",
     }
+    encoder = row | {
+        "id": "some-encoder",
+        "model_params_or_shape": '{"seq": 128, "hidden": 768, "ffn": 3072, "layers": 12, '
+        '"heads": 12, "batch": 1, "duty": 0.5}',
+        "workload": "encoder",
+        "phase": "fwd",
+    }
     stream = io.StringIO(newline="")
     writer = csv.DictWriter(stream, COLUMNS)
     writer.writeheader()
-    writer.writerows([row, model])
+    writer.writerows([row, model, encoder])
     return [stream.getvalue().encode()]
 
 

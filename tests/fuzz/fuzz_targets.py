@@ -33,6 +33,7 @@ from trnbench.bench.errors import UsageError
 from trnbench.bench.export import run_export_command
 from trnbench.bench.import_results import run_import_command
 from trnbench.bench.option_values import read_chip_files
+from trnbench.bench.predict import predict
 from trnbench.bench.report import run_report_command
 from trnbench.bench.roofline import roofline
 from trnbench.bench.run_check import Expectation, print_check
@@ -214,6 +215,8 @@ def _published(path: Path) -> None:
         lambda: diff([name, known], out=path.parent),
         lambda: diff([name, name], as_json=True, out=path.parent),
         lambda: diff([f"{name}#trn1", known], markdown=True, out=path.parent),
+        lambda: predict(name),
+        lambda: predict(name, as_json=True),
         lambda: baseline(name, path.with_name("baseline.jsonl"), out=path.parent),
     )
 

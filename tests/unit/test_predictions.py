@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from trnbench.bench.cli import app
+from trnbench.results.lines import RecordError
 from trnbench.results.predictions import predict_rows, scores
 from trnbench.results.published import COLUMNS
 from trnbench.specs.figure import CatalogError
@@ -210,6 +211,50 @@ def test_a_row_that_is_not_predicted_says_why(tmp_path, changes, reason):
     (row,) = predict_rows(write(tmp_path / "t.csv", **changes))
 
     assert (row.prediction, row.reason) == (None, reason)
+
+
+PRODUCT = {"op": "gemm", "m": 4096, "n": 4096, "k": 4096}
+LAYERS = {"seq": 128, "hidden": 768, "ffn": 3072, "layers": 12, "heads": 12, "batch": 2}
+
+
+@pytest.mark.parametrize(
+    ("workload", "shape", "said"),
+    [
+        ("torch.matmul", PRODUCT | {"duty": "x"}, "'duty' is 'x'; wanted a number from 1e-06 to 1"),
+        ("torch.matmul", PRODUCT | {"duty": None}, "'duty' is None; wanted a number"),
+        ("torch.matmul", PRODUCT | {"duty": 0}, "'duty' is 0; wanted a number"),
+        ("torch.matmul", PRODUCT | {"duty": 1.5}, "'duty' is 1.5; wanted a number"),
+        ("torch.matmul", PRODUCT | {"duty": True}, "'duty' is True; wanted a number"),
+        ("torch.matmul", PRODUCT | {"m": "8"}, "'m' is '8'; wanted a whole number above 0"),
+        ("torch.matmul", PRODUCT | {"n": True}, "'n' is True; wanted a whole number above 0"),
+        ("torch.matmul", PRODUCT | {"k": -8}, "'k' is -8; wanted a whole number above 0"),
+        ("memory_read", {"store_free_elements": 0}, "'store_free_elements' is 0; wanted a whole"),
+        ("attention", LAYERS | {"seq": 2**63}, "'seq' is 9223372036854775808; wanted a whole"),
+        ("attention", LAYERS | {"heads": "x"}, "'heads' is 'x'; wanted a whole number above 0"),
+        ("attention", {"prompt": 8, "hidden": "768"}, "'hidden' is '768'; wanted a whole number"),
+        ("encoder", LAYERS | {"batch": "a"}, "'batch' is 'a'; wanted a whole number above 0"),
+        ("encoder", LAYERS | {"ffn": [1]}, "'ffn' is [1]; wanted a whole number above 0"),
+        ("encoder", LAYERS | {"layers": 0}, "'layers' is 0; wanted a whole number above 0"),
+    ],
+)
+def test_a_configuration_that_cant_be_computed_with_is_named(tmp_path, workload, shape, said):
+    file = write(
+        tmp_path / "t.csv", workload=workload, phase="fwd", model_params_or_shape=json.dumps(shape)
+    )
+
+    with pytest.raises(RecordError) as caught:
+        predict_rows(file)
+
+    start = f"{file}: line 2: row 'mine': column 'model_params_or_shape': "
+    assert str(caught.value).startswith(start + said)
+
+
+def test_a_configuration_of_a_row_that_isnt_predicted_may_hold_anything(tmp_path):
+    (row,) = predict_rows(
+        write(tmp_path / "t.csv", chip="H100-SXM", model_params_or_shape='{"batch": null}')
+    )
+
+    assert row.reason == "nobody measured the ceilings of H100-SXM"
 
 
 def test_a_missing_file_and_chip_are_one_message(tmp_path):
