@@ -137,8 +137,6 @@ def _of_figures(summary: Summary) -> Iterator[Finding]:
         if estimate is None:
             continue
         yield from _of_estimate(estimate, f"summary.{name}")
-        if name in ("isolated", "sustained") and estimate.value <= 0:
-            yield f"summary.{name}.value", f"{estimate.value:g}; wanted a time above 0"
     known = [(name, value) for name in _QUANTILES if (value := getattr(summary, name)) is not None]
     for (name, value), (next_name, next_value) in pairwise(known):
         if value > next_value * (1 + TOLERANCE):
@@ -197,7 +195,7 @@ def _of_roof(record: Record, roof: RoofData, field: str) -> Iterator[Finding]:
         yield f"{field}.floor_s", f"{roof.floor_s:g}; wanted a time above 0"
     summary = record.summary
     sustained = None if summary is None else summary.sustained
-    if sustained is not None and sustained.value > 0:
+    if sustained is not None:
         wanted = roof.floor_s / sustained.value
         if not _agree(roof.fraction, wanted):
             yield (

@@ -104,6 +104,18 @@ FLOATS = (
     "share",
     "clock_hz",
 )
+#: Figures that a record's own checks hold to be above 0 where they are known.
+ABOVE_ZERO = (
+    "devices",
+    "isolated_s",
+    "isolated_low_s",
+    "sustained_s",
+    "sustained_low_s",
+    "min_s",
+    "p20_s",
+    "p95_s",
+    "p99_s",
+)
 TEXTS = ("params", "flags", "failure", "failure_kind", "fallbacks", "executed_dtype", "source")
 TIME = "time"
 #: Columns whose names depend on the records.

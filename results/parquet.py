@@ -6,7 +6,15 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .frame_columns import CATEGORIES, EXTRA_PREFIXES, FLOATS, INTEGERS, TEXTS, TIME
+from .frame_columns import (
+    ABOVE_ZERO,
+    CATEGORIES,
+    EXTRA_PREFIXES,
+    FLOATS,
+    INTEGERS,
+    TEXTS,
+    TIME,
+)
 from .frame_types import require_known
 from .lines import RecordError, StoreError
 from .moments import in_calendar
@@ -80,6 +88,8 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
         column = frame[name].astype("Int64" if name in INTEGERS else "float64")
         if name in FLOATS and np.isinf(column).any():
             raise ValueError(f"column '{name}' holds infinity")
+        if name in ABOVE_ZERO and (column <= 0).any():
+            raise ValueError(f"column '{name}' holds {column.min():g}; wanted more than 0")
         frame[name] = column
     _require_times(frame)
     _require_plain(frame[[name for name in names if name.startswith("param.")]])

@@ -13,7 +13,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 SCHEMA_VERSION = 1
 
@@ -70,6 +70,8 @@ StoredStatus = Annotated[Status, BeforeValidator(_read_status)]
 StoredPair = Annotated[
     tuple[float, float], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
 ]
+#: Of a call that was measured: what took no time wasn't, and is None.
+Seconds = Annotated[float, Field(gt=0)]
 
 
 class _Data(BaseModel):
@@ -92,7 +94,7 @@ class CaseKey(_Data):
     mode: str
     """"eager", "compiled" or "lazy"."""
     backend: str
-    devices: int = 1
+    devices: Annotated[int, Field(ge=1)] = 1
     """Torch devices that the case runs on."""
 
 
@@ -236,8 +238,18 @@ class Estimate(_Data):
     high: float | None = None
 
 
+def _above_zero(estimate: Estimate) -> Estimate:
+    for name, value in (("value", estimate.value), ("low", estimate.low)):
+        if value is not None and value <= 0:
+            raise ValueError(f"{name} is {value:g}; wanted a time above 0")
+    return estimate
+
+
+TimeEstimate = Annotated[Estimate, AfterValidator(_above_zero)]
+
+
 class Summary(_Data):
-    """Estimates over the processes that measured, per call, in seconds.
+    """Estimates over the processes that measured, per call, in seconds, each time above 0.
 
     ``isolated`` and ``sustained``: geometric mean of the processes' medians with a t-interval
     on the log scale; None where that regime was not measured (a published figure is of one).
@@ -250,14 +262,14 @@ class Summary(_Data):
 
     processes: int
     """How many processes measured."""
-    isolated: Estimate | None = None
-    sustained: Estimate | None = None
+    isolated: TimeEstimate | None = None
+    sustained: TimeEstimate | None = None
     fixed_cost: Estimate | None = None
     slope: Estimate | None = None
-    min_s: float | None = None
-    p20_s: float | None = None
-    p95_s: float | None = None
-    p99_s: float | None = None
+    min_s: Seconds | None = None
+    p20_s: Seconds | None = None
+    p95_s: Seconds | None = None
+    p99_s: Seconds | None = None
     rank_intervals_s: dict[str, StoredPair] = {}
     throughput: float | None = None
     throughput_unit: str | None = None

@@ -107,7 +107,7 @@ def locate(record: Record) -> Point | None:
     that operators move, or where they are compiled together what needn't stay between them.
     """
     cost, time = record.cost, call_time(record)
-    if record.status is not Status.OK or cost is None or time is None or time.value <= 0:
+    if record.status is not Status.OK or cost is None or time is None:
         return None
     flops = cost.flops + cost.vector_flops + cost.scalar_flops
     counted = (roof.level_bytes for roof in record.roofs if roof.level_bytes is not None)
@@ -182,7 +182,7 @@ def excess(record: Record, roof: RoofData) -> float | None:
     leaves them out. In a record without it the two are the same where an engine binds.
     """
     time = call_time(record)
-    if roof.ceiling not in LIMITS or time is None or time.value <= 0:
+    if roof.ceiling not in LIMITS or time is None:
         return None
     if roof.gate_s is not None:
         return roof.gate_s / time.value

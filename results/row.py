@@ -14,6 +14,8 @@ from msgspec.json import Decoder
 
 #: Columns of counts are 64-bit.
 Count = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+OneOrMore = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+Seconds = Annotated[float, Meta(gt=0)]
 
 NULL = Raw(b"null")
 
@@ -24,6 +26,11 @@ class EstimateRow(Struct, frozen=True, gc=False):
     high: float | None = None
 
 
+class TimeRow(EstimateRow, frozen=True, gc=False):
+    value: Seconds
+    low: Seconds | None = None
+
+
 class CaseRow(Struct, frozen=True, gc=False):
     workload: str
     configuration: str
@@ -32,19 +39,19 @@ class CaseRow(Struct, frozen=True, gc=False):
     dtype: str
     mode: str
     backend: str
-    devices: Count = 1
+    devices: OneOrMore = 1
 
 
 class SummaryRow(Struct, frozen=True, gc=False):
     processes: Count
-    isolated: EstimateRow | None = None
-    sustained: EstimateRow | None = None
+    isolated: TimeRow | None = None
+    sustained: TimeRow | None = None
     fixed_cost: EstimateRow | None = None
     slope: EstimateRow | None = None
-    min_s: float | None = None
-    p20_s: float | None = None
-    p95_s: float | None = None
-    p99_s: float | None = None
+    min_s: Seconds | None = None
+    p20_s: Seconds | None = None
+    p95_s: Seconds | None = None
+    p99_s: Seconds | None = None
     throughput: float | None = None
     throughput_unit: str | None = None
 
@@ -86,7 +93,7 @@ class FailureRow(Struct, frozen=True, gc=False):
 
 
 class SamplesRow(Struct, frozen=True, gc=False):
-    calls: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    calls: OneOrMore
     device_ns: list[float] | None = None
 
 

@@ -142,7 +142,8 @@ def _summary(stats: dict[str, Any], outcome: ProcessOutcome | None) -> Summary |
     if outcome is not None:
         return summarise([outcome], None)
     typical = Estimate(value=float(stats["median"]))
-    return Summary(processes=1, isolated=typical, min_s=float(stats["min"]))
+    # A round that took less than the timer sees is no time.
+    return Summary(processes=1, isolated=typical, min_s=float(stats["min"]) or None)
 
 
 def _case(entry: dict[str, Any], extra: dict[str, Any], where: str, *, ours: bool) -> CaseKey:

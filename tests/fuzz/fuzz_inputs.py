@@ -13,7 +13,7 @@ from fuzz_seeds import OF_RECORDS, seeds
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from trnbench.results.record import Record
+from trnbench.results.record import Estimate, Record, Seconds, TimeEstimate
 
 _TEXTS = st.one_of(
     st.sampled_from([odd for odd in ODD if isinstance(odd, str) and odd.isprintable()]),
@@ -26,6 +26,11 @@ _FIGURES = st.one_of(
     st.floats(1e-9, 10.0),
     st.floats(allow_nan=False, allow_infinity=False),
     st.sampled_from([0.0, -0.0, 1e300, 5e-324, -1.0]),
+)
+_ABOVE_ZERO = st.one_of(
+    st.floats(1e-9, 10.0),
+    st.floats(0, exclude_min=True, allow_infinity=False),
+    st.sampled_from([1e300, 5e-324]),
 )
 _SINGLE: dict[Any, Any] = {
     str: _TEXTS,
@@ -63,7 +68,8 @@ def instances(model: type[BaseModel]) -> st.SearchStrategy[Any]:
     fields: dict[str, st.SearchStrategy[Any]] = {}
     optional: dict[str, st.SearchStrategy[Any]] = {}
     for name, field in model.model_fields.items():
-        own = st.integers(1, 4) if name == "calls" and field.metadata else _values(field.annotation)
+        counted = name in ("calls", "devices") and field.metadata
+        own = st.integers(1, 4) if counted else _values(field.annotation)
         if name == "time":
             own = st.one_of(*[st.datetimes().map(lambda moment: f"{moment.isoformat()}Z")] * 3, own)
         (fields if field.is_required() else optional)[name] = own
@@ -80,7 +86,7 @@ def _build(model: type[BaseModel]) -> Callable[[dict[str, Any]], Any]:
 def _values(annotation: Any) -> st.SearchStrategy[Any]:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _values(arguments[0])
+        return _annotated(annotation)
     if origin in (Union, types.UnionType):
         return st.one_of(*map(_values, arguments))
     if origin is Literal:
@@ -96,3 +102,13 @@ def _values(annotation: Any) -> st.SearchStrategy[Any]:
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return st.sampled_from(list(annotation))
     return _SINGLE[annotation]
+
+
+def _annotated(annotation: Any) -> st.SearchStrategy[Any]:
+    if annotation is Seconds:
+        return _ABOVE_ZERO
+    if annotation is TimeEstimate:
+        return st.builds(
+            Estimate, value=_ABOVE_ZERO, low=st.none() | _ABOVE_ZERO, high=st.none() | _FIGURES
+        )
+    return _values(get_args(annotation)[0])

@@ -457,6 +457,9 @@ def test_a_file_without_rounds_keeps_the_median(brought):
     assert record.processes == []
     assert (record.summary.isolated.value, record.summary.min_s) == (2e-3, 1e-3)
 
+    (record,) = brought(changed(document, 0.0, "benchmarks", 0, "stats", "min"))
+    assert (record.summary.isolated.value, record.summary.min_s) == (2e-3, None)
+
 
 def test_rounds_below_the_timer_s_resolution_are_no_samples(brought):
     document = changed(PYTEST_BENCHMARK, [0.0, 2e-3, 3e-3], "benchmarks", 0, "stats", "data")

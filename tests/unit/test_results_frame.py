@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -148,6 +149,37 @@ def test_a_line_that_is_no_record_is_named(tmp_path, make):
         results.load(path)
     with pytest.raises(StoreError, match="label 'absent'"):
         results.load("absent", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "said"),
+    [
+        ("case", {"devices": 0}, "`int` >= 1 - at `$.case.devices`"),
+        ("case", {"devices": -2}, "`int` >= 1 - at `$.case.devices`"),
+        ("summary", {"sustained": {"value": 0}}, "`float` > 0.0 - at `$.summary.sustained.value`"),
+        ("summary", {"isolated": {"value": -1.0}}, "> 0.0 - at `$.summary.isolated.value`"),
+        ("summary", {"isolated": {"value": 1, "low": 0.0}}, "> 0.0 - at `$.summary.isolated.low`"),
+        ("summary", {"p95_s": 0}, "> 0.0 - at `$.summary.p95_s`"),
+    ],
+)
+def test_no_devices_and_no_time_are_no_record(tmp_path, make, part, changes, said):
+    row = json.loads(make.record().model_dump_json())
+    row[part].update(changes)
+    path = tmp_path / "run.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+
+    with pytest.raises(RecordError, match="line 1: no record: ") as caught:
+        results.load(path)
+    assert said in str(caught.value)
+
+
+def test_the_intercept_of_a_queue_may_lie_below_zero(tmp_path, make):
+    row = json.loads(make.record().model_dump_json())
+    row["summary"]["fixed_cost"] = {"value": -1e-6, "low": -2e-6, "high": 0.0}
+    path = tmp_path / "run.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+
+    assert list(results.load(path)["fixed_cost_s"]) == [-1e-6]
 
 
 @pytest.mark.parametrize("share", [0.0, -1.0])

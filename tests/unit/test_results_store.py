@@ -343,6 +343,10 @@ def spoil(text, **changes):
         ({"compile_s": "long"}, "field 'compile_s'"),
         ({"compile_s": "1.5"}, "field 'compile_s'"),
         ({"summary": {"processes": "many"}}, "field 'summary.processes'"),
+        (
+            {"summary": {"processes": 1, "sustained": {"value": 0}}},
+            "field 'summary.sustained': .*value is 0; wanted a time above 0",
+        ),
         ({"schema_version": 2}, "schema_version 2 given.*reads up to 1"),
     ],
 )
