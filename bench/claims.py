@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .command_options import AsJson, Out, Prices, print_json
+from .command_options import AsJson, Out, PricesOfRuns, print_json
 from .errors import UsageError
 from .options import DEFAULT_OUT
 
@@ -58,7 +58,7 @@ def claims(
             "published measurements; once for each.",
         ),
     ] = None,
-    price: Prices = None,
+    price: PricesOfRuns = None,
     catalog: Annotated[
         Path | None,
         typer.Option(
@@ -105,10 +105,13 @@ def _weigh(
         return {}
     from ..results.claim_evidence import weigh
     from ..results.frame import join
-    from .difference import read_prices
+    from .difference import check_prices, read_prices
     from .published import read_frames
 
-    return weigh(chosen, join(read_frames(runs, out, all_runs=True)), read_prices(price or ()))
+    prices = read_prices(price or ())
+    frames = read_frames(runs, out, all_runs=True)
+    check_prices(prices, frames)
+    return weigh(chosen, join(frames), prices)
 
 
 def _by_verdict(judged: Sequence[Judgement]) -> list[tuple[str, list[Judgement]]]:

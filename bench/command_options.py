@@ -90,6 +90,15 @@ Prices = Annotated[
     list[str] | None,
     typer.Option("--price", metavar="CHIP=USD", help="US dollars an hour of one chip."),
 ]
+PricesOfRuns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--price",
+        metavar="NAME=USD",
+        help="US dollars an hour of what the runs name so: a chip, a device, or an instance with "
+        "all its chips.",
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", "--bench-out", help="Folder of the run's files.")]
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .command_options import AsJson, Exit, Out, note, print_json
-from .errors import UsageError
+from .command_options import AsJson, Exit, Out, PricesOfRuns, note, print_json
+from .errors import UsageError, unknown
 from .option_values import split_names
 from .options import DEFAULT_OUT
 
@@ -84,12 +84,7 @@ def diff(
             "1 trusts them.",
         ),
     ] = 2.0,
-    price: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--price", metavar="CHIP=USD", help="US dollars an hour of a chip, device or instance."
-        ),
-    ] = None,
+    price: PricesOfRuns = None,
     rows: Annotated[int, typer.Option("--rows", min=1, help="Rows of the table.")] = 40,
     out: Out = DEFAULT_OUT,
 ) -> None:
@@ -155,6 +150,7 @@ def _comparisons(
             f"one run given ('{names[0]}'); wanted A and B, or --by with what to hold against it"
         )
     frames = read_frames(names, out, all_runs=all_runs)
+    check_prices(prices, frames)
     if by is None:
         first, *others = frames
         for other in others:
@@ -185,12 +181,22 @@ def read_prices(texts: Sequence[str]) -> dict[str, float]:
             usd = float("nan")
         if not name or not _USD[0] <= usd <= _USD[1]:
             raise UsageError(
-                f"--price '{text}' given; wanted CHIP=USD an hour, from {_USD[0]:g} to "
+                f"--price '{text}' given; wanted NAME=USD an hour, from {_USD[0]:g} to "
                 f"{_USD[1]:g}: trainium2=2.24"
             )
         if prices.setdefault(name, usd) != usd:
             raise UsageError(f"--price {name} given twice, {prices[name]:g} and {usd:g}")
     return prices
+
+
+def check_prices(prices: dict[str, float], frames: Sequence[pd.DataFrame]) -> None:
+    """Raises ``UsageError`` for a price of what no record names."""
+    from ..results.silicon_cost import priced_names
+
+    known = {name for frame in frames for name in priced_names(frame)}
+    for name in prices:
+        if name not in known:
+            raise unknown("name of --price", name, known)
 
 
 def _print_tables(comparisons: Sequence[Comparison], most: int) -> None:

@@ -90,8 +90,9 @@ def weigh(
     claims: Sequence[Claim], frame: pd.DataFrame, prices: Mapping[str, float] | None = None
 ) -> dict[str, Evidence]:
     """By a claim's id, what the records of ``frame`` (see ``frame.load_files``) say of each claim
-    that names workloads to measure. ``prices``: US dollars an hour of a chip, before those of the
-    catalog. Simulated records say nothing of a chip and are left out."""
+    that names workloads to measure. ``prices``: US dollars an hour by the name of an instance, a
+    chip or a device, before those of the catalog. Simulated records say nothing of a chip and are
+    left out."""
     usable = frame[(frame["origin"] != "simulated") & (frame["status"] == "OK")]
     return {
         claim.id: _weigh(claim, usable, dict(prices or {})) for claim in claims if claim.measure

@@ -176,8 +176,9 @@ def compare(
 
     Cases are the same by their typed columns; see ``alignment.align`` and its ``leave_out``. A
     frame of several runs is folded to one row a case, and the run becomes the unit of
-    replication. ``prices`` are US dollars an hour of a chip, before those of the catalog. Raises
-    ``OriginError`` where simulated figures would be compared with others.
+    replication. ``prices`` are US dollars an hour by the name of an instance, a chip or a device,
+    before those of the catalog. Raises ``OriginError`` where simulated figures would be compared
+    with others.
     """
     refuse_mixed_frames(a, b)
     changes = environment_changes(a, b)

@@ -354,6 +354,21 @@ def test_a_price_without_records_is_refused(tmp_path):
     assert "--price given without --runs" in str(done.exception)
 
 
+def test_a_price_of_what_no_record_names_is_refused(claim, runs, tmp_path):
+    claim(value=4)
+    records = runs(trainium2=2e-3, trainium3=1e-3)
+    path = tmp_path / "runs.jsonl"
+    path.write_text("".join(f"{record.model_dump_json()}\n" for record in records))
+    arguments = ["claims", "--claims", str(tmp_path / "mine.toml"), "--runs", str(path), "--json"]
+
+    priced = CliRunner().invoke(app, [*arguments, "--price", "trainium2=2"])
+    wrong = CliRunner().invoke(app, [*arguments, "--price", "trainium4=2"])
+
+    assert priced.exit_code == 0
+    assert "unknown name of --price 'trainium4'; known: " in str(wrong.exception)
+    assert "Did you mean 'trainium" in str(wrong.exception)
+
+
 def test_a_metric_that_isnt_one_is_refused(claim):
     with pytest.raises(Exception, match="field 'metric': 'haste'; wanted one of speed, perf"):
         claim(metric="haste")

@@ -130,7 +130,11 @@ def test_a_variable_that_only_one_run_has_is_no_obstacle_to_an_axis(folder, make
         (("old", "gone"), "no file, folder, run or label 'gone'"),
         (("old", "new", "--fail-on", "slow"), "wanted one of failing"),
         (("old", "new", "--limit", "speed < 1"), "no metric 'speed'"),
-        (("old", "new", "--price", "trn2"), "wanted CHIP=USD"),
+        (("old", "new", "--price", "trn2"), "wanted NAME=USD"),
+        (
+            ("old", "new", "--price", "trainium2=2"),
+            "unknown name of --price 'trainium2'; known: Some Processor 9000.",
+        ),
         (("old", "--by", "dtype"), "--by 'dtype' given"),
         (("old", "new", "--json", "--markdown"), "wanted one form"),
     ],

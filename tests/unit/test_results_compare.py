@@ -15,6 +15,7 @@ from trnbench.results.compare import MEASURE_AGAIN, TRUSTED, compare
 from trnbench.results.difference_table import explain, print_comparison
 from trnbench.results.frame import frame_of
 from trnbench.results.record import Status
+from trnbench.results.silicon_cost import priced_names
 from trnbench.results.statistics import ratio
 from trnbench.results.verdict import Rules
 
@@ -379,6 +380,49 @@ def test_what_a_call_costs_in_each_unit_of_silicon(make):
     }
     cpu = only(a_run(make, "x"), later(make, "x"), prices={"Some Processor 9000": 0.4})
     assert cpu.units.keys() == {"device", "usd"}
+
+
+@pytest.mark.parametrize(
+    ("name", "usd_per_chip_hour"),
+    [
+        ("trn1.32xlarge", 21.5 / 16),
+        ("trainium1", 21.5),
+        # One torch device of it is half a chip.
+        ("Trainium1 core", 2 * 21.5),
+        ("trn1.2xlarge", 1.3438),
+    ],
+)
+def test_a_price_is_of_what_has_its_name(make, name, usd_per_chip_hour):
+    device = make.device(
+        name="Trainium1 core",
+        chip="trainium1",
+        share=0.5,
+        facts={"instance_type": "trn1.32xlarge"},
+    )
+    row = only(
+        a_run(make, "x", device=make.device(name="Some GPU")),
+        later(make, "x", device=device),
+        prices={name: 21.5, "Some GPU": 1.0},
+    )
+    half = row.b.time_s * 0.5
+
+    assert row.units["usd"] == pytest.approx(half * usd_per_chip_hour / row.a.time_s)
+
+
+def test_what_can_be_priced_is_what_the_records_name(make):
+    devices = [
+        make.device(name="Trainium1", chip="trainium1", share=0.5, facts={"instance_type": name})
+        for name in ("trn1.32xlarge", "trn9.huge")
+    ]
+    of_no_part = make.device(name="Some GPU", chip="h100_sxm", share=None)
+    records = [make.record(device=device) for device in (*devices, of_no_part)]
+
+    assert priced_names(frame_of(records)) == [
+        "Some GPU",
+        "Trainium1",
+        "trainium1",
+        "trn1.32xlarge",
+    ]
 
 
 def test_the_geometric_mean_is_over_cases(make):
