@@ -86,10 +86,11 @@ def rank_interval(
 ) -> tuple[float, float] | None:
     """Two samples between which the quantile lies, by rank and with no assumption on its form.
 
-    The number of samples below the quantile is binomial, which gives the two ranks. It takes
-    the samples as independent; those of one process are not quite, so that it is a lower bound
-    of the doubt. None where there are fewer than ``samples_needed``. Source: David and
-    Nagaraja (2003), section 7.1.
+    The number of samples below the quantile is binomial, which gives the two ranks: each side
+    may miss it with half of ``1 - confidence``, or where the outermost sample does so more often,
+    that one as often as it does and the other side with what is left. It takes the samples as
+    independent; those of one process are not quite, so that it is a lower bound of the doubt. None
+    where there are fewer than ``samples_needed``. Source: David and Nagaraja (2003), section 7.1.
     """
     ordered = np.sort(_finite(samples))
     count = ordered.size
@@ -97,11 +98,14 @@ def rank_interval(
         return None
     from scipy import special
 
-    tail = (1 - confidence) / 2
+    missed = 1 - confidence
+    # The extremes themselves miss it where all samples lie below, or all above.
+    low_tail = missed - max(missed / 2, quantile**count)
+    high_tail = missed - max(missed / 2, (1 - quantile) ** count)
     # below[k] = P(at most k samples lie below the quantile).
     below = special.bdtr(np.arange(count), count, quantile)
-    low_rank = int(np.searchsorted(below, tail, side="right"))
-    high_rank = int(np.searchsorted(below, 1 - tail, side="left")) + 1
+    low_rank = int(np.searchsorted(below, low_tail, side="right"))
+    high_rank = int(np.searchsorted(below, 1 - high_tail, side="left")) + 1
     return float(ordered[max(low_rank, 1) - 1]), float(ordered[min(high_rank, count) - 1])
 
 

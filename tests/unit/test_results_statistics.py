@@ -167,6 +167,20 @@ def test_rank_interval_of_the_median_of_100_is_the_tabulated_one():
     assert st.rank_interval(range(1, 6), 0.5) is None
 
 
+@pytest.mark.parametrize("quantile", [0.05, 0.2, 0.5, 0.95, 0.99])
+def test_rank_interval_covers_by_exact_count_and_is_no_wider_than_that_takes(quantile):
+    """Of n samples, those below the quantile are binomial: ranks l and h hold it where l to h - 1
+    are below. One sample less on each side would be too few."""
+    needed = st.samples_needed(quantile)
+    assert st.rank_interval(range(1, needed), quantile) is None
+
+    for count in range(needed, needed + 400):
+        low, high = map(int, st.rank_interval(range(1, count + 1), quantile))
+        held = stats.binom.pmf(np.arange(low, high), count, quantile)
+        assert held.sum() >= 0.95, count
+        assert held[1:-1].sum() < 0.95, count
+
+
 @pytest.mark.parametrize("quantile", [0.2, 0.5, 0.95])
 def test_rank_interval_covers_the_quantile(quantile):
     rng = np.random.default_rng(7)
