@@ -51,6 +51,9 @@ def lint(
     from ..specs.catalog import load_catalog
     from ..specs.lint import lint as find_faults
 
+    for file in files or ():
+        if not file.is_file():
+            raise UsageError(f"no file '{file}'; wanted chips of your own, each a TOML file")
     found = find_faults(extra=files or ())
     if as_json:
         print_json(found)

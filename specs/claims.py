@@ -168,7 +168,11 @@ def _decide(claim: Claim, found: Sequence[Candidate]) -> tuple[Verdict, Candidat
     )
     nearest = near[0] if near else found[0]
     agreeing = [one for one in here if _agrees(claim, one, here)]
-    others = [one for one in elsewhere if _agrees(claim, one, _at(found, one.level))]
+    others = [
+        one
+        for one in elsewhere
+        if _agrees(claim, one, _at(found, one.level)) and _is_meant(claim, one)
+    ]
     chosen = next(iter(sorted(agreeing, key=lambda one: _distance(claim, one))), None)
     other = next(iter(sorted(others, key=lambda one: _distance(claim, one))), None)
     rests_on = chosen or other or nearest
@@ -181,6 +185,14 @@ def _decide(claim: Claim, found: Sequence[Candidate]) -> tuple[Verdict, Candidat
     if claim.comparator == "equal" and _distance(claim, nearest) <= math.log1p(NEAR):
         return "consistent_at_other_level", nearest
     return "contradicted", nearest
+
+
+def _is_meant(claim: Claim, one: Candidate) -> bool:
+    """Whether a reading of another level may be what was claimed. Of a figure "at least" so large
+    a whole system has more in any case, which bears out nothing; only one that is near is meant."""
+    if claim.comparator != "at_least" or claim.kind == "ratio":
+        return True
+    return _distance(claim, one) <= math.log1p(NEAR)
 
 
 def _at(found: Sequence[Candidate], level: Level) -> list[Candidate]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -278,3 +281,29 @@ def test_a_registered_workload_is_a_case(made_up):
         for rows in (4, 8)
         for dtype in ("fp32", "bf16")
     ]
+
+
+def test_in_a_checkout_the_project_s_own_tests_are_left_alone():
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--benchmark",
+            "--collect-only",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+        ],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    names = [line for line in done.stdout.splitlines() if "::" in line]
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert names
+    assert all(name.startswith("trnbench::") for name in names)

@@ -221,6 +221,30 @@ def test_a_wrong_option_gets_one_clear_message(tmp_path, arguments, words):
     assert all(word in done.stderr for word in words), done.stderr
 
 
+def test_a_run_whose_messages_nobody_reads_goes_on_to_its_end(folder):
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    done = subprocess.run(
+        command("run", "good[", "--load", "faulty_workloads", "--processes", "2", *LIMITS),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=writer,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    os.close(writer)
+
+    found = records(folder)
+    assert len(found) == 5
+    assert {record["status"] for record in found} <= MEASURED
+    assert all(len(record["processes"]) == 2 for record in found)
+    assert not list((folder / "results" / "runs").glob("*.partial"))
+    assert done.returncode in (0, 1)
+    assert "good" in done.stdout
+
+
 def test_nothing_selected_says_so(tmp_path):
     done = run(tmp_path, "run", "no-such-case")
 

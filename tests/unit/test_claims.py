@@ -364,3 +364,31 @@ def test_no_heavy_package_is_imported(form):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"),
+    [
+        (600, "consistent"),
+        # An instance has 16 times as much, and nobody speaks of it.
+        (700, "contradicted"),
+        # 10,672 TFLOP/s of trn2.48xlarge.
+        (10_500, "consistent_at_other_level"),
+    ],
+)
+def test_at_least_is_not_borne_out_by_what_a_whole_system_has(tmp_path, value, verdict):
+    judged = one_of(
+        tmp_path,
+        kind="absolute",
+        quantity="peak",
+        subject="Trainium2",
+        baseline=None,
+        chips=["trainium2"],
+        baseline_chips=None,
+        dtypes=["bf16"],
+        value=value,
+        unit="TFLOPS",
+        comparator="at_least",
+    )
+
+    assert judged.verdict == verdict

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from trnbench.bench.cli import app
+from trnbench.bench.errors import UsageError
 from trnbench.specs.catalog import load_catalog
 from trnbench.specs.figure import CatalogError
 from trnbench.specs.prices import find_price
@@ -325,3 +326,10 @@ def test_nothing_heavy_is_imported(arguments):
     )
 
     assert done.returncode == 0, done.stderr
+
+
+def test_lint_of_a_file_that_is_not_there_is_a_mistake_and_no_finding(tmp_path):
+    done = run("lint", str(tmp_path / "nosuch.toml"))
+
+    assert isinstance(done.exception, UsageError)
+    assert "no file" in str(done.exception)
