@@ -57,7 +57,7 @@ class _Aside(io.FileIO):
     """Progress and messages that can't be written are dropped: they are no part of a result, and a
     measurement of an hour doesn't end because nobody looks at it any more."""
 
-    def write(self, data: Any, /) -> int | None:
+    def write(self, data: Any) -> int:
         try:
             return super().write(data)
         except OSError:
