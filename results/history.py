@@ -72,7 +72,8 @@ def find_history(frame: pd.DataFrame, rules: HistoryRules | None = None) -> list
     for (number, regime, places), changes in zip(tested, found, strict=True):
         own = turns.setdefault(number, [])
         for change, holds in zip(changes, _standing(changes, rules.floor), strict=True):
-            if not _is_told(change, int(places[change.at]), own, all_series[number], rules):
+            at = int(places[change.at])
+            if not _is_told(change, at, holds, own, all_series[number], rules):
                 own.append(_turn(all_series[number], change, places, regime, causes, holds))
     return [
         _case(series, turns.get(number, []), number in turns, causes)
@@ -82,36 +83,46 @@ def find_history(frame: pd.DataFrame, rules: HistoryRules | None = None) -> list
 
 def moment_since(frame: pd.DataFrame, since: str) -> str:
     """The UTC time, such as "2026-11-01T08:30:00Z", that ``since`` means: when the first run
-    began whose id begins so, or else a date or time of ISO 8601, such as 20261101; "" is "".
+    began whose id begins so, or a date or time of ISO 8601, such as 20261101; the earlier where
+    it is both; "" is "".
 
     Raises ``StoreError`` for anything else.
     """
     if not since:
         return ""
     runs = frame["run"].astype("str").str.startswith(since)
+    # A day begins before its first run does: one of the day before may go on into it.
     times = frame.loc[runs, "time"].dropna()
-    if len(times):
-        return f"{times.min():{_FORM}}"
+    meant = [f"{times.min():{_FORM}}"] if len(times) else []
     try:
-        return f"{read_moment(since):{_FORM}}"
+        meant.append(f"{read_moment(since):{_FORM}}")
     except ValueError:
-        raise StoreError(
-            printable(
-                f"--since '{since:.100}' given; wanted the beginning of the id of one of these "
-                "runs, or a UTC date or time, such as 20261101 or 2026-11-01T08:30"
-            )
-        ) from None
+        if not meant:
+            raise StoreError(
+                printable(
+                    f"--since '{since:.100}' given; wanted the beginning of the id of one of "
+                    "these runs, or a UTC date or time, such as 20261101 or 2026-11-01T08:30"
+                )
+            ) from None
+    return min(meant)
 
 
 def _is_told(
-    change: Change, at: int, told: Sequence[Turn], series: Series, rules: HistoryRules
+    change: Change,
+    at: int,
+    holds: bool,
+    told: Sequence[Turn],
+    series: Series,
+    rules: HistoryRules,
 ) -> bool:
     """Whether the sustained time has already said what the isolated one says: the same direction
-    within the runs that a cut may be off by."""
+    within the runs that a cut may be off by. What still holds isn't said by what no longer
+    does."""
     runs = series.column("run")
     return any(
         (turn.ratio is not None and (turn.ratio > 1) == (change.ratio > 1))
         and abs(runs.index(turn.run) - at) < rules.least_runs
+        and (turn.standing or not holds)
         for turn in told
         if turn.regime != REGIMES[1]
     )

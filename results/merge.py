@@ -146,18 +146,18 @@ def _digest(record: Record, line: bytes) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-def _unknown(row: Any, known: Any, path: str = "") -> Iterator[tuple[str, str]]:
+def _unknown(row: Any, known: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[Any, str]]:
     """Where a line has a field that this trnbench doesn't know, at any depth, and its JSON."""
     if isinstance(row, dict) and isinstance(known, dict):
         for name, value in row.items():
-            place = f"{path}.{name}"
+            place = (*path, name)
             if name in known:
                 yield from _unknown(value, known[name], place)
             else:
                 yield place, json.dumps(value, sort_keys=True)
     elif isinstance(row, list) and isinstance(known, list):
         for number, (value, own) in enumerate(zip(row, known, strict=False)):
-            yield from _unknown(value, own, f"{path}.{number}")
+            yield from _unknown(value, own, (*path, str(number)))
 
 
 @contextmanager

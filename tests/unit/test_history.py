@@ -205,6 +205,24 @@ def test_only_isolated_calls_that_grew_are_told_of_those(make):
     assert turn.ratio == pytest.approx(1.5, rel=0.01)
 
 
+def test_isolated_calls_that_stay_slow_are_told_where_the_sustained_time_came_back(make):
+    records = []
+    for record in a_history(make, lambda n: {"x": 1e-3 * (2 if 15 <= n < 30 else 1)}, runs=45):
+        if record.run >= run_name(30):
+            summary = record.summary
+            still = summary.isolated.model_copy(update={"value": summary.isolated.value * 2})
+            summary = summary.model_copy(update={"isolated": still})
+            record = record.model_copy(update={"summary": summary})  # noqa: PLW2901
+        records.append(record)
+
+    changes = found(records)["x"].changes
+
+    assert [(turn.verdict, turn.regime, turn.run) for turn in changes if turn.standing] == [
+        ("SLOWER", "isolated", run_name(15)),
+        ("FASTER", "sustained", run_name(30)),
+    ]
+
+
 def test_each_kind_of_machine_is_judged_by_itself(make):
     """A change of machine is no change of the code."""
     here = a_history(make, lambda _: {"x": 1e-3}, runs=20)
@@ -371,6 +389,22 @@ def test_a_case_that_the_named_run_lacks_is_gated_from_there_on(make, tmp_path):
     result = typed("history", tmp_path, "--fail-on", "failing", "--since", run_name(6))
 
     assert result.exit_code == 10
+
+
+@pytest.mark.parametrize("since", ["20260906", "2026-09-06"])
+def test_a_day_begins_before_its_first_run(make, tmp_path, since):
+    """A run of the evening before measures the case after midnight."""
+    for number in range(21):
+        records = a_run(make, number, {"x": 1e-3 * (1.5 if number >= 10 else 1)})
+        if number == 10:
+            late = {"run": "20260905T235500Z-aaaaaa", "time": "2026-09-06T00:05:00Z"}
+            records = [record.model_copy(update=late) for record in records]
+        lines = [one.model_dump_json() for one in records]
+        (tmp_path / f"{records[0].run}.jsonl").write_text("\n".join(lines) + "\n")
+
+    result = typed("history", tmp_path, "--fail-on", "slower", "--since", since)
+
+    assert result.exit_code == 13
 
 
 def test_a_parquet_file_has_the_same_history(folder):
