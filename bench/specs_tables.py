@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ..results.columns import Column, fitted_table, say_left_out
+from ..results.columns import Column, fitted_table
 from ..specs.chip_comparison import Cell, ComparisonRow
 from ..specs.roof_table import RidgeLine, RoofLine, RoofTable
 from ..specs.sheet import ChipLine, Row, Sheet
@@ -132,7 +132,6 @@ def print_units(table: UnitTable) -> None:
     dropped = ("devices", "cores", *others, "chips")
     printed = fitted_table(columns, table.rows, console.width, dropped)
     console.print(printed)
-    say_left_out(printed, columns, console)
     for name, figure in table.figures.items():
         mark = UNCONFIRMED if figure["unconfirmed"] else ""
         console.print(f"{_heading(name)}: {figure['printed']}{mark}", style="dim", markup=False)
@@ -193,7 +192,6 @@ def print_roofs(table: RoofTable) -> None:
     shown = [line for line in table.roofs if _has_row(line)]
     printed = fitted_table(columns, shown, console.width, ("source",))
     console.print(printed)
-    say_left_out(printed, columns, console)
     for said, dtypes in _comments(table.roofs).items():
         name, ceiling, why = said
         of = f"{name} {', '.join(dtypes)}".rstrip()

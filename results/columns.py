@@ -89,8 +89,9 @@ def fitted_table(
     """A table at most ``width`` cells wide, as far as that can be had.
 
     First the gaps close and what folds is folded; then the columns named in ``dropped_first`` go
-    one after another; what room is left then is given back to what is folded. Those that are ``said_in_name`` too go into the first column's text, so
-    that two rows don't read alike.
+    one after another; what room is left then is given back to what is folded. Those that are
+    ``said_in_name`` too go into the first column's text, so that two rows don't read alike; the
+    others are named below the table.
     """
     shown = [replace(column, cell=partial(_show, column.cell)) for column in columns]
     layout = _fit(shown, rows, width, dropped_first, said_in_name)
@@ -108,15 +109,11 @@ def fitted_table(
         )
     for row in rows:
         table.add_row(*(Text(column.cell(row)) for column in layout.columns))
+    kept = {column.name for column in layout.columns} | set(said_in_name)
+    if missing := [column.name for column in columns if column.name not in kept]:
+        table.caption = Text(f"no room for: {', '.join(missing)}", style="dim")
+        table.caption_justify = "left"
     return table
-
-
-def say_left_out(table: Table, columns: Sequence[Column[Row]], console: Console) -> None:
-    """Name the columns that ``table``, which is printed, had no room for."""
-    shown = {str(column.header).replace("\n", " ") for column in table.columns}
-    missing = [column.name for column in columns if column.name not in shown]
-    if missing:
-        say(console, f"no room for: {', '.join(missing)}", "dim")
 
 
 def _show(cell: Callable[[Row], str], row: Row) -> str:

@@ -9,7 +9,7 @@ from functools import partial
 from rich.console import Console
 
 from ..specs.units import unit_of_work
-from .columns import Column, fitted_table, say, say_left_out
+from .columns import Column, fitted_table, say
 from .printable import printable
 from .quantity import UNKNOWN, format_fraction, format_rate, format_seconds
 from .rates import call_time
@@ -73,7 +73,6 @@ def _print_one(found: Roofline, console: Console, most: int) -> None:
     shown = sorted(found.points, key=lambda point: point.intensity)[:most]
     table = fitted_table(columns, shown, console.width, dropped)
     console.print(table)
-    say_left_out(table, columns, console)
     if len(found.points) > most:
         say(console, f"{len(found.points) - most} cases more: --rows", "dim")
     _print_roofs(found, console)

@@ -50,7 +50,8 @@ FLAGS = {
     "compiled first: what both share is missing from the compile time",
     "ESTIMATED_COST": "work counted by torch in one call for want of a formula, bytes estimated",
     "GRAPH_BREAKS": "compiled as several graphs, with Python between them",
-    "CEILING_STALE": "faster than the attained ceiling: measure it again with trnbench ceiling",
+    "CEILING_STALE": "faster than the attained ceiling, which products and copies reached: measure "
+    "it again with trnbench ceiling; where that changes nothing, this operator has faster kernels",
 }
 
 _DROPPED_FIRST = (

@@ -53,3 +53,11 @@ def test_room_that_a_dropped_column_leaves_goes_to_the_names():
 
     assert "GFLOP/s" not in "\n".join(lines)
     assert lines[3].startswith("memory triad-12MiB fp32"), "and not broken after each word"
+
+
+def test_what_has_no_room_is_named_below_the_table():
+    assert printed(40, ("bound by", "rate"))[-1] == "no room for: bound by"
+    assert not any("no room" in line for line in printed(90, ("bound by",)))
+    # Said in the name, it isn't left out.
+    table = fitted_table(COLUMNS, ROWS, 40, ("bound by",), said_in_name=("bound by",))
+    assert table.caption is None
