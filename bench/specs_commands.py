@@ -52,7 +52,7 @@ def lint(
     from ..specs.lint import lint as find_faults
 
     for file in files or ():
-        if not file.is_file():
+        if not file.exists() or file.is_dir():
             raise UsageError(f"no file '{file}'; wanted chips of your own, each a TOML file")
     found = find_faults(extra=files or ())
     if as_json:

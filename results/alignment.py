@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .machines import MACHINE
+from .machines import SILICON
+from .record import WORKING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,11 +20,11 @@ Places = NDArray[np.int64]
 
 #: What a case is: the parameters themselves, and not the name of their set.
 WORK = ("workload", "params", "phase", "dtype")
-#: What else must be equal, and is left aside one pass after another: runs of one kind of machine
+#: What else must be equal, and is left aside one pass after another: runs on one kind of device
 #: belong together, a renamed configuration is the same work, backend and devices are others where
 #: the hardware is another.
 PASSES: tuple[tuple[str, ...], ...] = (
-    (*MACHINE, "configuration", "mode", "backend", "devices"),
+    (*SILICON, "configuration", "mode", "backend", "devices"),
     ("configuration", "mode", "backend", "devices"),
     ("configuration", "mode"),
     ("mode",),
@@ -40,7 +41,8 @@ def align(
     a: pd.DataFrame, b: pd.DataFrame, leave_out: Sequence[str] = ()
 ) -> tuple[Places, Places, Places, Places]:
     """``(in_a, in_b, only_a, only_b)``: row numbers of pairs of the same work in A's order, and
-    those without a counterpart.
+    those that the other side hasn't. A row that it has on a device of another kind alone, beside
+    one that both have, is in neither.
 
     Each pass leaves one more column aside, and looks only at the rows that no pass before it has
     paired. A row that has several counterparts is in a pair with each. ``leave_out`` names
@@ -66,7 +68,22 @@ def align(
     in_a = np.concatenate([one for one, _ in pairs]) if pairs else np.empty(0, dtype=np.int64)
     in_b = np.concatenate([one for _, one in pairs]) if pairs else np.empty(0, dtype=np.int64)
     order = np.argsort(in_a, kind="stable")
+    if not across and (left_a.size or left_b.size):
+        left_a, left_b = _unmatched(a, b, left_a, left_b, leave_out)
     return in_a[order], in_b[order], left_a, left_b
+
+
+def _unmatched(
+    a: pd.DataFrame, b: pd.DataFrame, left_a: Places, left_b: Places, leave_out: Sequence[str]
+) -> tuple[Places, Places]:
+    """Those of the rows left that the other side hasn't. What it has on another device alone, since
+    it was paired with that one, is neither missing nor new; but a failure in B is kept in sight."""
+    columns = [name for name in (*WORK, *PASSES[1]) if name not in leave_out]
+    key_a, key_b = _keys(a, b, columns)
+    failed = ~b["status"].isin(list(map(str, WORKING))).to_numpy(dtype=np.bool_)
+    own_a = ~np.isin(key_a[left_a], key_b)
+    own_b = ~np.isin(key_b[left_b], key_a) | failed[left_b]
+    return left_a[own_a], left_b[own_b]
 
 
 def row_numbers(frame: pd.DataFrame, columns: Sequence[str]) -> NDArray[np.int64]:

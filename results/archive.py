@@ -51,7 +51,11 @@ def unfinished(path: Path, records: int) -> str:
     file = RunFile(path.stem, path.parent)
     if not file.journal_path.exists():
         return ""
-    journal = read_journal(file.journal_path)
+    try:
+        journal = read_journal(file.journal_path)
+    except StoreError as error:
+        # The records that a file holds are whole, whatever became of what was to follow.
+        return f"run {file.run} is unfinished, and its journal can't be read: {error}"
     cases, kept = len(journal.header.cases), sum(map(len, journal.outcomes.values()))
     measured = f", and {kept} measurements are kept" if kept > 1 else ""
     measured = ", and 1 measurement is kept" if kept == 1 else measured

@@ -23,8 +23,6 @@ _MEANINGS = {
     "torch": ("version.torch",),
     "chip": ("chip", "device"),
 }
-#: Part of what a case is: two values of it are two cases unless it is left out of their key.
-_OF_CASE = ("workload", "configuration", "params", "phase", "dtype", "mode", "backend", "devices")
 _NOT_AN_AXIS = ("workload", "params", "status", "time")
 #: A column of more values is no axis but a name.
 _MOST_VALUES = 50
@@ -63,7 +61,7 @@ def split_by(
         if baseline not in known:
             raise StoreError(f"no {column} '{baseline}'; there are {', '.join(known)}")
         first = known[baseline]
-    leave_out = (column,) if column in _OF_CASE else ()
+    leave_out = (column,)
     a = frame[frame[column] == first].reset_index(drop=True)
     for value in values:
         if value != first:

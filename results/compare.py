@@ -50,6 +50,10 @@ MEASURE_AGAIN = (
     "in these intervals. A difference below a factor of {factor:g} is UNPAIRED and no verdict; "
     "several runs of each side, or both measured again in turn, decide it"
 )
+LEFT_ASIDE = (
+    "{} cases of A and {} of B are left aside: the other side has them on another kind of device "
+    "alone, where they are held against each other"
+)
 TRUSTED = (
     "both sides are runs of one kind of machine at different times, and were taken at their "
     "word: a verdict here may be of the machine and not of the change"
@@ -110,6 +114,17 @@ class Comparison:
         """Those of some verdicts, what matters first; no more than ``most``."""
         chosen = np.isin(self._names, list(map(str, verdicts)))
         return make_rows(self, self.order[chosen[self.order]][:most])
+
+    def rows_with(self, verdicts: Sequence[str]) -> list[DiffRow]:
+        """Those of some verdicts in either regime: where queued calls became faster and single
+        ones slower, the row is both."""
+        decision = self.pairing.decision
+        other = np.isfinite(decision.other_ratio) & np.isin(
+            decision.other_verdicts.astype("str"), list(map(str, verdicts))
+        )
+        chosen = np.isin(self._names, list(map(str, verdicts)))
+        chosen[: other.size] |= other
+        return make_rows(self, self.order[chosen[self.order]])
 
     def rows_of_status(self, statuses: Sequence[str]) -> list[DiffRow]:
         """Those of cases that ended so in B, in both runs or in B alone."""
@@ -182,7 +197,8 @@ def compare(
     """
     refuse_mixed_frames(a, b)
     changes = environment_changes(a, b)
-    pairing = pair(fold_runs(a, leave_out), fold_runs(b, leave_out), rules, leave_out)
+    folded = fold_runs(a, leave_out, judged=False), fold_runs(b, leave_out)
+    pairing = pair(*folded, rules, leave_out)
     named = [name or describe_run(frame) for name, frame in zip(names, (a, b), strict=True)]
     warnings = _warnings(a, b, pairing, rules)
     return Comparison(named[0], named[1], rules, pairing, changes, warnings, prices or {})
@@ -215,6 +231,8 @@ def _warnings(a: pd.DataFrame, b: pd.DataFrame, pairing: Pairing, rules: Rules) 
     if (pairing.beside & pairing.compared).any():
         trusted = rules.between_runs <= 1
         found.append(TRUSTED if trusted else MEASURE_AGAIN.format(factor=rules.between_runs))
+    if any(aside := pairing.aside):
+        found.append(LEFT_ASIDE.format(*aside))
     if len(a) and len(b) and origins[0] != origins[1]:
         found.append(
             f"the origins differ: A is {' and '.join(origins[0])}, B is {' and '.join(origins[1])}"

@@ -103,7 +103,7 @@ def _pair(comparison: Comparison, number: int, a: Figures, b: Figures) -> DiffRo
     return DiffRow(
         **_case(a),
         verdict=verdict,
-        why=_why(comparison, number, verdict, a, b),
+        why=_why(comparison, number, verdict, a, b) + _other_regime(pairing.decision, number),
         cause=find_cause(a, b, regime, _of_row(changes, a, b))
         if moved
         else _failure(verdict, a, b),
@@ -119,7 +119,7 @@ def _pair(comparison: Comparison, number: int, a: Figures, b: Figures) -> DiffRo
         expected=expected,
         units=_units(a, b, regime, comparison),
         parts=find_parts(a, b, regime) if compared else [],
-        notes=[*_other_regime(pairing.decision, number), *_notes(a, b)],
+        notes=_notes(a, b),
     )
 
 
@@ -196,6 +196,15 @@ def _why(comparison: Comparison, number: int, verdict: str, a: Figures, b: Figur
     return around
 
 
+def _other_regime(decision: Decision, number: int) -> str:
+    """What the regime that the row isn't of says, where it changed and says something else."""
+    ratio = float(decision.other_ratio[number])
+    if not np.isfinite(ratio):
+        return ""
+    name = REGIMES[1 - int(decision.regime[number])]
+    return f"; {name} calls: {describe_change(ratio)}, {decision.other_verdicts[number]}"
+
+
 def describe_change(ratio: float) -> str:
     """``12 % more time``, ``7.00 times the time``, ``3.1 % less time``, ``2.50 times as fast``."""
     if ratio >= _TIMES:
@@ -257,15 +266,6 @@ def _why_unexpected(a: Figures, b: Figures) -> str:
     return "; ".join(parts)
 
 
-def _other_regime(decision: Decision, number: int) -> list[str]:
-    """What the regime that the row isn't of says, where it changed and says something else."""
-    ratio = float(decision.other_ratio[number])
-    if not np.isfinite(ratio):
-        return []
-    name = REGIMES[1 - int(decision.regime[number])]
-    return [f"{name} calls: {describe_change(ratio)}, {decision.other_verdicts[number]}"]
-
-
 def _notes(a: Figures, b: Figures) -> list[str]:
     notes = find_notes(a, b)
     if a["devices"] != b["devices"]:
@@ -279,7 +279,7 @@ def _notes(a: Figures, b: Figures) -> list[str]:
 
 
 def _runs(name: str, side: Figures) -> list[str]:
-    """Which of several runs of a side have no part in its figures, and why."""
+    """Which of several runs of a side, on this device, have no part in its figures, and why."""
     having, of, ok = side["runs_with"], side["runs_of"], side["runs_ok"]
     notes = []
     if having < of:

@@ -111,10 +111,6 @@ ABOVE_ZERO = (
     "isolated_low_s",
     "sustained_s",
     "sustained_low_s",
-    "min_s",
-    "p20_s",
-    "p95_s",
-    "p99_s",
 )
 TEXTS = ("params", "flags", "failure", "failure_kind", "fallbacks", "executed_dtype", "source")
 TIME = "time"

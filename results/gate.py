@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A class of findings: the verdicts, or B's statuses, that are in it."""
+    """A class of findings: the verdicts, or B's statuses, that are in it. ``in_either``: of the
+    regime that doesn't speak for a row, too."""
 
     name: str
     exit_code: int
     verdicts: tuple[str, ...] = ()
     statuses: tuple[str, ...] = ()
+    in_either: bool = False
 
 
 #: The first of these that is met decides the exit code. Codes below 10 are pytest's.
@@ -32,7 +34,7 @@ CONDITIONS = (
     Condition("failing", 10, (Verdict.NEWLY_FAILING,)),
     Condition("numeric", 11, statuses=(Status.NUMERIC_MISMATCH,)),
     Condition("above-roof", 12, statuses=(Status.ABOVE_ROOF,)),
-    Condition("slower", 13, (Verdict.SLOWER,)),
+    Condition("slower", 13, (Verdict.SLOWER,), in_either=True),
     Condition("missing", 15, (Verdict.MISSING,)),
     Condition("not-comparable", 16, (Verdict.NOT_COMPARABLE,)),
     Condition("unpaired", 17, (Verdict.UNPAIRED,)),
@@ -84,6 +86,8 @@ def findings(gate: Gate, comparison: Comparison, b: pd.DataFrame) -> list[Findin
 
 
 def _rows(condition: Condition, comparison: Comparison) -> list[DiffRow]:
+    if condition.in_either:
+        return comparison.rows_with(condition.verdicts)
     if condition.verdicts:
         return comparison.rows_of(condition.verdicts)
     return comparison.rows_of_status(condition.statuses)

@@ -21,6 +21,8 @@ MACHINE = (
     "cpu",
     "threads",
 )
+#: What of it a side of several runs is told apart by: two hosts of one device are one machine.
+SILICON = ("origin", "device", "chip", "lnc", "share")
 #: Rows that agree in these ran on one device, if those of them that name one name the same: the
 #: first that tell it count.
 _ALIKE = (("run", "backend", "devices"), ("run", "backend"), ("backend",))

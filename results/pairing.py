@@ -46,6 +46,15 @@ class Pairing:
     beside: Mask
 
     @property
+    def aside(self) -> tuple[int, int]:
+        """How many rows of A and of B have a counterpart on another kind of device alone."""
+        taken = ((self.a, self.in_a, self.only_a), (self.b, self.in_b, self.only_b))
+        first, second = (
+            len(frame) - np.unique(paired).size - alone.size for frame, paired, alone in taken
+        )
+        return first, second
+
+    @property
     def compared(self) -> Mask:
         """The pairs that have a ratio."""
         return self.decision.regime >= 0

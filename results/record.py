@@ -70,8 +70,6 @@ StoredStatus = Annotated[Status, BeforeValidator(_read_status)]
 StoredPair = Annotated[
     tuple[float, float], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
 ]
-#: Of a call that was measured: what took no time wasn't, and is None.
-Seconds = Annotated[float, Field(gt=0)]
 
 
 class _Data(BaseModel):
@@ -249,7 +247,7 @@ TimeEstimate = Annotated[Estimate, AfterValidator(_above_zero)]
 
 
 class Summary(_Data):
-    """Estimates over the processes that measured, per call, in seconds, each time above 0.
+    """Estimates over the processes that measured, per call, in seconds; a regime's are above 0.
 
     ``isolated`` and ``sustained``: geometric mean of the processes' medians with a t-interval
     on the log scale; None where that regime was not measured (a published figure is of one).
@@ -266,10 +264,10 @@ class Summary(_Data):
     sustained: TimeEstimate | None = None
     fixed_cost: Estimate | None = None
     slope: Estimate | None = None
-    min_s: Seconds | None = None
-    p20_s: Seconds | None = None
-    p95_s: Seconds | None = None
-    p99_s: Seconds | None = None
+    min_s: float | None = None
+    p20_s: float | None = None
+    p95_s: float | None = None
+    p99_s: float | None = None
     rank_intervals_s: dict[str, StoredPair] = {}
     throughput: float | None = None
     throughput_unit: str | None = None

@@ -48,10 +48,10 @@ class SummaryRow(Struct, frozen=True, gc=False):
     sustained: TimeRow | None = None
     fixed_cost: EstimateRow | None = None
     slope: EstimateRow | None = None
-    min_s: Seconds | None = None
-    p20_s: Seconds | None = None
-    p95_s: Seconds | None = None
-    p99_s: Seconds | None = None
+    min_s: float | None = None
+    p20_s: float | None = None
+    p95_s: float | None = None
+    p99_s: float | None = None
     throughput: float | None = None
     throughput_unit: str | None = None
 

@@ -88,24 +88,24 @@ class Decision:
     other_verdicts: NDArray[np.object_]
 
 
-#: Of two regimes the one that weighs more speaks for the row; at the same weight, sustained.
-_WEIGHTS = (Verdict.UNPAIRED, Verdict.FASTER, Verdict.SLOWER)
+#: Of two regimes the one that weighs more speaks for the row; at the same weight, sustained:
+#: that a call alone became slower is no answer to whether the work as a whole became faster.
+_WEIGHTS = {Verdict.UNPAIRED: 1, Verdict.FASTER: 2, Verdict.SLOWER: 2}
 
 
 def decide(regimes: tuple[Times, Times], rules: Rules, allowance: Floats) -> Decision:
     """Test the sustained and the isolated regime of every pair together, and name verdicts.
 
     ``allowance`` is the factor that lies between the two runs of a pair without any change: 1
-    where they can be trusted. A row is of its sustained time, unless its isolated time says what
-    weighs more: a launch gap that grew is invisible where calls are queued, and a small change
-    of the one mustn't hide a large one of the other.
+    where they can be trusted. A row is of its sustained time, unless only its isolated time decides:
+    a launch gap that grew is invisible where calls are queued.
     """
     tested = [_test(times) for times in regimes]
     ratios, lows, highs, p_values = (np.stack(parts) for parts in zip(*tested, strict=True))
     q_values = benjamini_hochberg(p_values.ravel()).reshape(p_values.shape)
     verdicts = _name(ratios, lows, highs, q_values, rules, allowance)
     weights = np.zeros(ratios.shape, dtype=np.int64)
-    for weight, verdict in enumerate(_WEIGHTS, start=1):
+    for verdict, weight in _WEIGHTS.items():
         weights[verdicts == verdict] = weight
     measured = np.isfinite(ratios)
     regime = np.where(measured[0], 0, np.where(measured[1], 1, -1))

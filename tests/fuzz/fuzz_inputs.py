@@ -13,7 +13,7 @@ from fuzz_seeds import OF_RECORDS, seeds
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from trnbench.results.record import Estimate, Record, Seconds, TimeEstimate
+from trnbench.results.record import Estimate, Record, TimeEstimate
 
 _TEXTS = st.one_of(
     st.sampled_from([odd for odd in ODD if isinstance(odd, str) and odd.isprintable()]),
@@ -105,8 +105,6 @@ def _values(annotation: Any) -> st.SearchStrategy[Any]:
 
 
 def _annotated(annotation: Any) -> st.SearchStrategy[Any]:
-    if annotation is Seconds:
-        return _ABOVE_ZERO
     if annotation is TimeEstimate:
         return st.builds(
             Estimate, value=_ABOVE_ZERO, low=st.none() | _ABOVE_ZERO, high=st.none() | _FIGURES

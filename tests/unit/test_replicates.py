@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from trnbench.results.compare import compare
+from trnbench.results.axes import split_by
+from trnbench.results.compare import LEFT_ASIDE, compare
 from trnbench.results.frame import frame_of
 from trnbench.results.record import Status
 from trnbench.results.replicates import fold_runs
@@ -64,17 +65,17 @@ def test_runs_of_two_chips_are_two_rows(record, make):
     ]
 
     folded = fold_runs(frame_of(a))
-    rows = rows_of(a, [record(0, 0.25, day=11, device=chips["trainium2"])])
+    b = [record(0, 0.25, day=11, device=chips["trainium2"])]
+    comparison = compare(frame_of(a), frame_of(b))
 
     assert list(folded["chip"]) == ["trainium1", "trainium2"]
     assert list(folded["runs"]) == [2, 1]
     assert folded["sustained_s"][0] == pytest.approx(1e-3 * math.sqrt(1.01), rel=1e-5)
-    # Each chip is held against itself, and the one that only A has against nothing.
-    assert [(row.verdict, row.a.chip) for row in rows] == [
-        ("MISSING", "trainium1"),
-        ("SAME", "trainium2"),
-    ]
-    assert rows[1].ratio == pytest.approx(1.0)
+    # Each chip is held against itself. What only A has is no missing case, and isn't hidden.
+    assert [(row.verdict, row.a.chip) for row in comparison.rows()] == [("SAME", "trainium2")]
+    assert comparison.rows()[0].ratio == pytest.approx(1.0)
+    assert not any("of the" in note for note in comparison.rows()[0].notes)
+    assert LEFT_ASIDE.format(1, 0) in comparison.warnings
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
@@ -148,3 +149,67 @@ def test_a_device_that_two_may_be_stays_unknown(record, make):
 
     assert len(folded) == 3
     assert folded["device"].isna().sum() == 1
+
+
+def test_one_bad_run_of_the_side_to_judge_by_is_no_reason_to_expect_nothing(record):
+    a = [failed(record, 0, status=Status.CRASHED), record(1), record(2), record(3)]
+    crashed = [failed(record, n, day=11, status=Status.CRASHED) for n in range(3)]
+    slower = [record(n, 2.0, day=11) for n in range(3)]
+
+    (failing,) = rows_of(a, crashed)
+    (slow,) = rows_of(a, slower)
+    (healed,) = rows_of(crashed, a[1:])
+
+    assert failing.verdict == "NEWLY_FAILING"
+    assert (slow.verdict, slow.ratio) == ("SLOWER", pytest.approx(2.0, rel=1e-3))
+    assert "1 of 4 runs of A didn't end OK" in slow.notes
+    assert healed.verdict == "NEWLY_WORKING"
+
+
+def test_hosts_of_one_device_are_one_machine(record, make):
+    """A GPU in three hosts, and a chip in three: three cases, and three runs of each side."""
+    sides = []
+    for day, factor, chip in ((10, 1.0, "h100_sxm"), (11, 0.5, "trainium2")):
+        there = make.device(name=chip, chip=chip, share=1.0)
+        sides.append(
+            [
+                record(
+                    host,
+                    factor,
+                    day=day,
+                    device=there,
+                    environment=make.environment(cpu=f"Processor {host}"),
+                    case=make.case(configuration=name, params={"name": name}),
+                )
+                for host in range(3)
+                for name in "abc"
+            ]
+        )
+
+    rows = rows_of(*sides)
+
+    assert [row.verdict for row in rows] == ["FASTER"] * 3
+    assert {(row.a.runs, row.b.runs) for row in rows} == {(3, 3)}
+
+
+def test_an_axis_is_held_against_itself_on_each_device(record, make):
+    """Two processors of which each gains as much by four threads."""
+    runs = [
+        record(
+            number,
+            speed / gain,
+            device=make.device(name=name),
+            environment=make.environment(cpu=name, threads=threads),
+        )
+        for number, (name, speed, threads, gain) in enumerate(
+            (name, speed, threads, gain)
+            for name, speed in (("Xeon", 2.0), ("EPYC", 1.0))
+            for threads, gain in ((1, 1.0), (4, 4.0))
+        )
+    ]
+
+    ((_, _, a, b, leave_out),) = split_by(frame_of(runs), "threads")
+    rows = compare(a, b, leave_out=leave_out).rows()
+
+    assert [row.ratio for row in rows] == [pytest.approx(0.25, rel=1e-3)] * 2
+    assert {(row.a.device, row.b.device) for row in rows} == {("Xeon", "Xeon"), ("EPYC", "EPYC")}

@@ -159,7 +159,6 @@ def test_a_line_that_is_no_record_is_named(tmp_path, make):
         ("summary", {"sustained": {"value": 0}}, "`float` > 0.0 - at `$.summary.sustained.value`"),
         ("summary", {"isolated": {"value": -1.0}}, "> 0.0 - at `$.summary.isolated.value`"),
         ("summary", {"isolated": {"value": 1, "low": 0.0}}, "> 0.0 - at `$.summary.isolated.low`"),
-        ("summary", {"p95_s": 0}, "> 0.0 - at `$.summary.p95_s`"),
     ],
 )
 def test_no_devices_and_no_time_are_no_record(tmp_path, make, part, changes, said):
