@@ -51,8 +51,8 @@ MEASURE_AGAIN = (
     "several runs of each side, or both measured again in turn, decide it"
 )
 LEFT_ASIDE = (
-    "{} cases of A and {} of B are left aside: the other side has them on another kind of device "
-    "alone, where they are held against each other"
+    "left aside: {} cases of A and {} of B on a kind of device that the other side hasn't; the same "
+    "cases are compared on one that both have"
 )
 TRUSTED = (
     "both sides are runs of one kind of machine at different times, and were taken at their "
