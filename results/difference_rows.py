@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from .causes import Figures, find_cause, find_notes, find_parts
 from .difference import DiffRow, Regime, Side
 from .environment_changes import is_of_stack
 from .frame_columns import CEILINGS, EXTRA_PREFIXES
+from .lines import read_params
 from .pairing import REGIMES
 from .quantity import format_fraction, format_ratio
 from .record import Status, is_working
@@ -133,7 +133,7 @@ def _of_row(changes: list[str], a: Figures, b: Figures) -> list[str]:
 
 def _case(figures: Figures) -> dict[str, Any]:
     case = {name: figures[name] for name in _CASE}
-    return {**case, "params": json.loads(figures["params"])}
+    return {**case, "params": read_params(figures["params"])}
 
 
 def _side(figures: Figures, regime: Regime) -> Side:

@@ -6,7 +6,6 @@ each kind of machine by itself, in both regimes, and the tests are adjusted for 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import numpy as np
 from .case_history import CaseHistory, Turn
 from .change_points import FLOOR, LEAST_RUNS, Change, Q, find_changes
 from .environment_changes import environment_changes, is_of_stack
-from .lines import StoreError
+from .lines import StoreError, read_params
 from .machines import MACHINE, name_devices
 from .moments import read_moment
 from .printable import printable
@@ -235,7 +234,7 @@ def _case(series: Series, turns: list[Turn], judged: bool, causes: _Causes) -> C
     runs = series.column("run")
     changes = [*turns, *(turned[-1:] if unsteady else turned)]
     case = {name: series.fact(name) for name in CASE}
-    case["params"] = json.loads(case["params"])
+    case["params"] = read_params(case["params"])
     return CaseHistory(
         **case,
         machine={name: series.fact(name) for name in MACHINE},

@@ -241,6 +241,16 @@ def parse_object(line: bytes) -> dict[str, Any]:
     return row if is_plain(line) else {printable(k): _tame(v, k) for k, v in row.items()}
 
 
+def read_params(text: str) -> dict[str, Any]:
+    """The parameters of a case from their column, which a table of somebody else has as it likes.
+    Raises ``StoreError``."""
+    try:
+        return parse_object(text.encode())
+    except ValueError as error:
+        said = f"column 'params' holds {_shorten(text)}: {error}; wanted a JSON object"
+        raise StoreError(printable(said)) from error
+
+
 def is_plain(line: bytes) -> bool:
     """Whether a line is for certain free of what :func:`parse_object` refuses or replaces though
     other parsers take it: numbers beyond 64 bits and control characters."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import io
+from itertools import pairwise
 from typing import Any
 
 from ..exports.escapes import one_line
@@ -24,6 +25,7 @@ PROGRAM = "NeuronPerf"
 _WANTED = ("model_name", "n_models", "batch_size", "latency_ms_p50")
 _COUNTS = ("batch_size", "n_models", "workers_per_model", "pipeline_size", "performance_level")
 _NOTED = {"throughput_peak": "inferences/s", "total_infs": "", "total_s": "s"}
+_PERCENTILES = ("p0", "p50", "p95", "p99")
 #: What ``write_csv`` puts where a report has nothing.
 _NOTHING = "N/A"
 
@@ -69,7 +71,9 @@ def _record(report: dict[str, Any], where: str, given: Given) -> Record:
         # Under half a microsecond it reads 0, which is no time.
         return figure(f"latency_ms_{percentile}", 1e-3) or None
 
-    typical_s = latency_s("p50")
+    latencies_s = {percentile: latency_s(percentile) for percentile in _PERCENTILES}
+    _require_rising(latencies_s, where)
+    typical_s = latencies_s["p50"]
     throughput = figure("throughput_avg")
     status, failure = Status.OK, None
     if typical_s is None:
@@ -87,9 +91,9 @@ def _record(report: dict[str, Any], where: str, given: Given) -> Record:
         else Summary(
             processes=1,
             isolated=Estimate(value=typical_s),
-            min_s=latency_s("p0"),
-            p95_s=latency_s("p95"),
-            p99_s=latency_s("p99"),
+            min_s=latencies_s["p0"],
+            p95_s=latencies_s["p95"],
+            p99_s=latencies_s["p99"],
             throughput=throughput,
             throughput_unit=None if throughput is None else "inferences/s",
         ),
@@ -97,6 +101,16 @@ def _record(report: dict[str, Any], where: str, given: Given) -> Record:
         notes=_notes(report, where),
         source=f"{PROGRAM} {_said(report, 'NeuronPerf_version')}".strip() + f": {given.name}",
     )
+
+
+def _require_rising(latencies_s: dict[str, float | None], where: str) -> None:
+    known = [(name, value) for name, value in latencies_s.items() if value is not None]
+    for (name, value), (next_name, next_value) in pairwise(known):
+        if value > next_value:
+            raise ValueError(
+                f"{where}: field 'latency_ms_{next_name}' is below latency_ms_{name}; wanted "
+                "percentiles that rise"
+            )
 
 
 def _no_time(report: dict[str, Any]) -> Failure:

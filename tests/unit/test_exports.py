@@ -22,6 +22,7 @@ from markdown_it import MarkdownIt
 
 from trnbench.bench.errors import UsageError
 from trnbench.bench.export import run_export_command
+from trnbench.results.compare import compare
 from trnbench.results.difference import DiffRow, Side
 from trnbench.results.exports.escapes import escape_markdown, guard_formula, one_line
 from trnbench.results.exports.formats import FORMATS, find_format
@@ -29,6 +30,7 @@ from trnbench.results.exports.markdown import difference_markdown
 from trnbench.results.exports.page import LONGEST_BYTES
 from trnbench.results.frame import load, load_files
 from trnbench.results.geometric_means import GeometricMean
+from trnbench.results.history import find_history
 from trnbench.results.lines import RecordError, StoreError
 from trnbench.results.origin import OriginError
 from trnbench.results.printable import printable
@@ -193,6 +195,21 @@ def test_a_parquet_file_of_somebody_else_is_read_or_refused(stored, make, tmp_pa
         return
     with pytest.raises(RecordError, match=said):
         load_files([path])
+
+
+@pytest.mark.parametrize("params", ["{", "[1]", "", '{"m": NaN}'])
+def test_parameters_of_somebody_else_that_are_no_object_are_named(stored, make, tmp_path, params):
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "theirs.parquet"
+    frame = load_files([stored(make.record())])
+    frame.attrs.clear()
+    frame.assign(params=params).to_parquet(path)
+    theirs = load_files([path])
+
+    with pytest.raises(StoreError, match=r"column 'params' holds .* wanted a JSON object"):
+        compare(theirs, theirs).rows()
+    with pytest.raises(StoreError, match=r"column 'params' holds .* wanted a JSON object"):
+        find_history(theirs)
 
 
 def test_parquet_is_no_text(stored, make):

@@ -528,6 +528,15 @@ def test_a_wrong_field_of_an_entry_is_named(brought, value, path, said):
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize("percentile", ["p0", "p50", "p95"])
+def test_percentiles_that_fall_are_refused(tmp_path, percentile):
+    report = NEURONPERF[0] | {f"latency_ms_{percentile}": 1e15}
+    (path := tmp_path / "report.json").write_text(json.dumps([report]))
+
+    with pytest.raises(StoreError, match=f"is below latency_ms_{percentile}; wanted percentiles"):
+        run_import_command(path, "neuronperf", tmp_path / "made.jsonl", tmp_path)
+
+
 @pytest.mark.parametrize("latency_ms", [0.0, 5e-324])
 def test_a_latency_too_short_to_be_printed_is_unknown(tmp_path, latency_ms):
     path, target = tmp_path / "x.json", tmp_path / "made.jsonl"
