@@ -48,7 +48,7 @@ test-slow: $(VENV)/.dev ## run only the tests marked slow
 # torch_xla pairs with one release of torch, so it has an environment of its own: 7 GB with the
 # CUDA builds that the general index gives, 1 GB with TORCH_INDEX=https://download.pytorch.org/whl/cpu.
 test-xla: ## run the contract of every backend, and whole runs, on real torch_xla (CPU)
-	$(MAKE) VENV=$(XLA_VENV) TORCH=2.9.1 $(XLA_VENV)/.xla
+	$(MAKE) VENV=$(XLA_VENV) TORCH=2.9.1 TORCH_INDEX='$(TORCH_INDEX)' $(XLA_VENV)/.xla
 	$(XLA_VENV)/bin/pytest tests/contract tests/xla --contract-backend xla -m "slow or not slow" $(TEST_ARGS)
 
 # What is found is kept in .fuzz/, and fails every later call until it is mended and removed.
