@@ -163,8 +163,8 @@ def _comparisons(
     whole = name_devices(join(frames))
     axis, _, value = by.partition("=")
     column = axis_column(whole, axis)
-    if unknown := int(whole[column].isna().sum()):
-        note((f"{unknown} of {len(whole)} records have no {column}, and are in no comparison",))
+    if left_out := int(whole[column].isna().sum()):
+        note((f"{left_out} of {len(whole)} records have no {column}, and are in no comparison",))
     for a_name, b_name, a, b, leave_out in split_by(whole, column, value or None):
         found = compare(a, b, rules, leave_out=leave_out, names=(a_name, b_name), prices=prices)
         yield found, b

@@ -130,8 +130,7 @@ def print_units(table: UnitTable) -> None:
     kept = headings[-1:] if "given" in headings else headings[:1]
     others = [heading for heading in reversed(headings) if heading not in kept]
     dropped = ("devices", "cores", *others, "chips")
-    printed = fitted_table(columns, table.rows, console.width, dropped)
-    console.print(printed)
+    console.print(fitted_table(columns, table.rows, console.width, dropped))
     for name, figure in table.figures.items():
         mark = UNCONFIRMED if figure["unconfirmed"] else ""
         console.print(f"{_heading(name)}: {figure['printed']}{mark}", style="dim", markup=False)
@@ -190,8 +189,7 @@ def print_roofs(table: RoofTable) -> None:
         Column("source", "left", lambda one: one.source),
     ]
     shown = [line for line in table.roofs if _has_row(line)]
-    printed = fitted_table(columns, shown, console.width, ("source",))
-    console.print(printed)
+    console.print(fitted_table(columns, shown, console.width, ("source",)))
     for said, dtypes in _comments(table.roofs).items():
         name, ceiling, why = said
         of = f"{name} {', '.join(dtypes)}".rstrip()

@@ -57,8 +57,8 @@ def unfinished(path: Path, records: int) -> str:
         # The records that a file holds are whole, whatever became of what was to follow.
         return f"run {file.run} is unfinished, and its journal can't be read: {error}"
     cases, kept = len(journal.header.cases), sum(map(len, journal.outcomes.values()))
-    measured = f", and {kept} measurements are kept" if kept > 1 else ""
-    measured = ", and 1 measurement is kept" if kept == 1 else measured
+    said = "1 measurement is" if kept == 1 else f"{kept} measurements are"
+    measured = f", and {said} kept" if kept else ""
     return (
         f"run {file.run} is unfinished: {records} of {cases} cases have a record{measured}; go on "
         f"with --bench-resume {file.run}"

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from math import log
 from typing import Any
 
+from .case_names import name_parameters
 from .series import REGIMES
 
 
@@ -68,9 +69,10 @@ class CaseHistory:
     @property
     def name(self) -> str:
         """``matmul[square-512-bf16-compiled-cuda]``."""
-        devices = "" if self.devices == 1 else f"-x{self.devices}"
-        case = f"{self.configuration}-{self.dtype}-{self.mode}-{self.backend}{devices}"
-        return f"{self.workload}[{case}]"
+        parameters = name_parameters(
+            self.configuration, self.dtype, self.mode, self.backend, self.devices
+        )
+        return f"{self.workload}[{parameters}]"
 
     @property
     def machine_name(self) -> str:

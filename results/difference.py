@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from .case_names import name_parameters
+
 Regime = Literal["sustained", "isolated"]
 
 
@@ -91,9 +93,10 @@ class DiffRow:
     @property
     def name(self) -> str:
         """``matmul[square-512-bf16-compiled-cuda]``: one device goes without saying."""
-        devices = "" if self.devices == 1 else f"-x{self.devices}"
-        case = f"{self.configuration}-{self.dtype}-{self.mode}-{self.backend}{devices}"
-        return f"{self.workload}[{case}]"
+        parameters = name_parameters(
+            self.configuration, self.dtype, self.mode, self.backend, self.devices
+        )
+        return f"{self.workload}[{parameters}]"
 
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON would hold it."""

@@ -71,8 +71,7 @@ def _print_one(found: Roofline, console: Console, most: int) -> None:
     of_ceilings = [column.name for column in columns if column.name.startswith("of ")]
     dropped = ("time", *of_ceilings, "FLOP/B", "rate")
     shown = sorted(found.points, key=lambda point: point.intensity)[:most]
-    table = fitted_table(columns, shown, console.width, dropped)
-    console.print(table)
+    console.print(fitted_table(columns, shown, console.width, dropped))
     if len(found.points) > most:
         say(console, f"{len(found.points) - most} cases more: --rows", "dim")
     _print_roofs(found, console)

@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ..case_names import name_parameters
 from ..fold import per_call_s
 from ..imports.kept import kept_entry
 from ..lines import RecordError, StoreError
@@ -83,8 +84,9 @@ def _entry(record: Record) -> dict[str, Any] | None:
     stats.data = durations
     case = record.case
     columns = case.model_dump(mode="json", exclude={"params"}) | case.params
-    devices = "" if case.devices == 1 else f"-x{case.devices}"
-    param = one_line(f"{case.configuration}-{case.dtype}-{case.mode}-{case.backend}{devices}")
+    param = one_line(
+        name_parameters(case.configuration, case.dtype, case.mode, case.backend, case.devices)
+    )
     name = f"{one_line(case.workload)}[{param}]"
     return {
         "group": one_line(case.workload),
